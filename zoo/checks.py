@@ -1,0 +1,64 @@
+"""The door: what comes from outside is made an array of the promised type here, or refused in one sentence."""
+
+import numpy as np
+
+
+def count(n, what: str = "n") -> int:
+    """A positive whole number."""
+    if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1:
+        raise ValueError(f"{what} must be a whole number of at least 1, but it is {n!r}.")
+    return int(n)
+
+
+def seeds(seed, n: int) -> np.ndarray:
+    """int64 ``(n,)`` from a first seed (then counted upwards) or from n seeds, each in [0, 2**63)."""
+    given = np.asarray(seed)
+    if given.dtype.kind not in "iu" and not (given.dtype == object and all(isinstance(s, int) for s in given.ravel())):
+        raise ValueError(f"seed must be a whole number or an array of {n} of them, but it is {_short(seed)}.")
+    if given.shape not in ((), (n,)):
+        raise ValueError(f"seed must be one number or {n} of them, one an image, but its shape is {given.shape}.")
+    low, high = int(given.min()), int(given.max()) + (n - 1 if given.shape == () else 0)
+    if low < 0 or high >= 2**63:
+        raise ValueError(f"Seeds must be at least 0 and below 2**63, but these reach from {low} to {high}.")
+    return given.astype(np.int64) + np.arange(n) if given.shape == () else given.astype(np.int64)
+
+
+def labels(given, n: int, num_classes: int) -> np.ndarray:
+    """int32 ``(n,)`` from one label for all or from n labels, each in [0, num_classes)."""
+    values = np.asarray(given)
+    if values.dtype.kind not in "iu":
+        raise ValueError(f"labels must be whole numbers from 0 to {num_classes - 1}, but they are {_short(given)}.")
+    if values.shape not in ((), (n,)):
+        raise ValueError(f"labels must be one number or {n} of them, one an image, but their shape is {values.shape}.")
+    wrong = values[(values < 0) | (values >= num_classes)]
+    if wrong.size:
+        raise ValueError(f"labels must be from 0 to {num_classes - 1}, but {wrong.flat[0]} is among them.")
+    return np.broadcast_to(values, (n,)).astype(np.int32)
+
+
+def images(given, image_shape: tuple, what: str = "images") -> np.ndarray:
+    """float32 ``(n, height, width, channels)`` in [0, 1]."""
+    values = rows(given, image_shape, what)
+    low, high = values.min(), values.max()
+    if low < 0 or high > 1:
+        raise ValueError(f"{what} must lie in [0, 1], but they reach from {low:g} to {high:g}.")
+    return values
+
+
+def rows(given, shape: tuple, what: str) -> np.ndarray:
+    """float32 ``(n, *shape)`` with n >= 1 and every number finite."""
+    values = np.asarray(given)
+    expected = f"(n, {', '.join(map(str, shape))})"
+    if values.dtype.kind != "f":
+        hint = f": convert with {what}.astype('float32') / 255" if values.dtype == np.uint8 else ""
+        raise ValueError(f"{what} must be floating-point numbers of shape {expected}, but their type is {values.dtype}{hint}.")
+    if values.shape[1:] != tuple(shape) or values.ndim != 1 + len(shape) or not len(values):
+        raise ValueError(f"{what} must have the shape {expected} with n of at least 1, but theirs is {values.shape}.")
+    if not np.isfinite(values).all():
+        raise ValueError(f"{what} must be finite, but there is a NaN or an infinity among them.")
+    return values.astype(np.float32)
+
+
+def _short(value) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,0 +1,80 @@
+"""What every model of the zoo is on the Keras runtime: a functional ``keras.Model`` with the verbs of the contract."""
+
+import functools
+
+import keras
+import tensorflow as tf
+
+from zoo import latents
+from zoo.verbs import Verbs
+
+
+class Generative(Verbs, keras.Model):
+    """Parent of the training classes: conditioning, and the functions behind the signatures of an artifact.
+
+    A condition is None, int32 labels ``(n,)`` or a float32 tensor ``(n, *condition_shape)`` throughout. A subclass supplies
+    ``decode_tensor(z, condition)``, the images in [0, 1] of latent vectors.
+    """
+
+    def decode_tensor(self, z, condition=None):
+        raise NotImplementedError
+
+    def signatures(self) -> dict:
+        """The contract's signatures as ``{name: (function, input specs)}``: tensors in that order in, tensors by name out."""
+        seed = [tf.TensorSpec([None], tf.int64, "seed"), *self.condition_spec()]
+        z = [tf.TensorSpec([None, self.latent_dim], tf.float32, "z"), *self.condition_spec()]
+        return {
+            "sample": (lambda seed, condition=None: {"images": self._sample_tensor(seed, condition)}, seed),
+            "sample_png": (lambda seed, condition=None: {"png_bytes": encode_png(self._sample_tensor(seed, condition))}, seed),
+            "decode": (lambda z, condition=None: {"images": self.decode_tensor(z, condition)}, z),
+        }
+
+    def condition_spec(self) -> list:
+        if self.num_classes:
+            return [tf.TensorSpec([None], tf.int32, "label")]
+        if self.condition_shape:
+            return [tf.TensorSpec([None, *self.condition_shape], tf.float32, "condition")]
+        return []
+
+    @functools.cached_property
+    def concrete_functions(self) -> dict:
+        """Each signature as a TensorFlow function of named tensors, traced once for any batch size."""
+
+        def concrete(function, specs):
+            names = [spec.name for spec in specs]
+            named = tf.function(lambda **inputs: function(*(inputs[name] for name in names)))
+            return named.get_concrete_function(**dict(zip(names, specs)))
+
+        return {name: concrete(*signature) for name, signature in self.signatures().items()}
+
+    def compute(self, signature, inputs):
+        outputs = self.concrete_functions[signature](**{name: tf.constant(rows) for name, rows in inputs.items()})
+        return {name: tensor.numpy() for name, tensor in outputs.items()}
+
+    def unpack(self, data):
+        """The images and the condition of a dataset element, ``images`` or ``(images, labels or condition)``."""
+        images, condition, _ = keras.utils.unpack_x_y_sample_weight(data)
+        if not images.dtype.is_floating:
+            raise ValueError(f"Images must be floating-point numbers in [0, 1], but they are {images.dtype.name}: divide them by 255.")
+        if images.shape[1:] != self.image_shape:
+            raise ValueError(f"Images must have the shape (n, {', '.join(map(str, self.image_shape))}), but theirs is {images.shape}.")
+        if not self.condition_spec():
+            return tf.cast(images, tf.float32), None
+        if condition is None:
+            needed = self.condition_spec()[0].name
+            raise ValueError(f"This model is conditional: each dataset element must be (images, {needed}), but it is images alone.")
+        return tf.cast(images, tf.float32), tf.cast(condition, self.condition_spec()[0].dtype)
+
+    def _sample_tensor(self, seed, condition):
+        return self.decode_tensor(latents.normal_tensor(seed, self.latent_dim), condition)
+
+    def compile_from_config(self, config):
+        # Keras restores no custom compile() by itself: it warns and leaves the model uncompiled.
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        self.optimizer.build(self.trainable_variables)
+
+
+def encode_png(images):
+    """PNG files, string ``(n,)``, of float images in [0, 1]."""
+    pixels = tf.cast(tf.round(images * 255), tf.uint8)
+    return tf.map_fn(tf.io.encode_png, pixels, fn_output_signature=tf.string)

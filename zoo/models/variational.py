@@ -1,0 +1,231 @@
+"""The variational idea: learn an encoder q(z | x) and a decoder p(x | z) together, by the evidence lower bound."""
+
+import math
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import ops
+
+from zoo import checks
+from zoo.models import networks
+from zoo.models.generative import Generative
+from zoo.verbs import VariationalVerbs
+
+# Importance samples decoded at once: enough to fill the matrix product, few enough for their images to stay in the cache.
+CHUNK = 500
+# The smallest standard deviation of a learned Gaussian likelihood: below half a grey level of 255 a density says nothing.
+MIN_LOG_VAR = 2 * math.log(0.5 / 255)
+
+
+class Variational(VariationalVerbs, Generative):
+    """Parent of VAE and CVAE: trains an encoder and a decoder by the evidence lower bound of Kingma & Welling 2013.
+
+    The families differ only in what they are conditioned on, and their docstrings give the arguments.
+
+    Attributes:
+        encoder: keras.Model. Images (and a condition) to mean and log_var of q(z | x), each ``(n, latent_dim)``.
+        decoder: keras.Model. z (and a condition) to the parameters of p(x | z): logits for a Bernoulli likelihood, the mean
+            for a Gaussian of fixed variance, the mean and the log-variance along the channels for one of learned variance.
+    """
+
+    def __init__(
+        self, image_shape, latent_dim, *, hidden, filters, activation, likelihood, variance, beta, importance_samples, seed,
+        name, num_classes=None, condition_shape=None, condition_at=None, learned_prior=False,
+    ):  # fmt: skip
+        if likelihood not in ("bernoulli", "gaussian"):
+            raise ValueError(f"likelihood must be 'bernoulli' or 'gaussian', but it is {likelihood!r}.")
+        if variance is not None and (likelihood != "gaussian" or variance <= 0):
+            raise ValueError(f"variance must be positive and goes with likelihood='gaussian', but it is {variance!r} with {likelihood!r}.")
+        self.image_shape, self.latent_dim = tuple(image_shape), checks.count(latent_dim, "latent_dim")
+        self.hidden, self.filters, self.activation = tuple(hidden), tuple(filters), activation
+        self.likelihood, self.variance = likelihood, variance
+        self.beta, self.importance_samples = beta, checks.count(importance_samples, "importance_samples")
+        self.seed = seed
+        self.num_classes, self.learned_prior = num_classes, learned_prior
+        self.condition_shape = None if condition_shape is None else tuple(condition_shape)
+        self.condition_at = None if condition_at is None else tuple(condition_at)
+        self.encoder, self.decoder = networks.encoder_and_decoder(
+            self.image_shape, self.latent_dim, self.hidden, self.filters, activation,
+            parameters=2 if likelihood == "gaussian" and variance is None else 1,
+            num_classes=num_classes, condition_shape=self.condition_shape, learned_prior=learned_prior,
+        )  # fmt: skip
+        inputs = self.encoder.input
+        images, condition = inputs if isinstance(inputs, list) else (inputs, None)
+        mean, _ = self.encoder(inputs)
+        super().__init__(inputs, self.decode_tensor(mean, condition), name=name)
+        self._trackers = [keras.metrics.Mean(name=name) for name in ("loss", "reconstruction", "kl")]
+        self.compile()
+
+    def compile(self, optimizer=None, **kwargs):
+        """As ``keras.Model.compile``, with Adam at 1e-3 by default; the loss is the model's own, the negative bound."""
+        super().compile(optimizer=keras.optimizers.Adam(1e-3) if optimizer is None else optimizer, **kwargs)
+
+    @property
+    def metrics(self):
+        return self._trackers
+
+    def train_step(self, data):
+        images, condition = self.unpack(data)
+        # The noise is a function of the seed and the step, so that a model that was saved and loaded goes on as if it had not been.
+        noise = self._noise(images, step=self.optimizer.iterations)
+        with tf.GradientTape() as tape:
+            loss, reconstruction, kl = self.negative_bound(images, condition, noise, training=True)
+            # tf.distribute sums the gradients of the replicas.
+            scaled = self.optimizer.scale_loss(loss / tf.distribute.get_strategy().num_replicas_in_sync)
+        self.optimizer.apply(tape.gradient(scaled, self.trainable_variables), self.trainable_variables)
+        return self._report(loss, reconstruction, kl)
+
+    def test_step(self, data):
+        images, condition = self.unpack(data)
+        return self._report(*self.negative_bound(images, condition, self._noise(images, step=-1), training=False))
+
+    def negative_bound(self, images, condition, noise, training=False):
+        """The training loss, from noise of shape ``(importance_samples, n, latent_dim)``.
+
+        With one sample it is the negative of eq. 10 of Kingma & Welling 2013 with the Kullback-Leibler divergence in closed
+        form (appendix B), weighted by beta (Higgins et al. 2017, eq. 4); with k samples, the negative of eq. 8 of Burda et
+        al. 2015.
+
+        Returns:
+            (loss, reconstruction, kl): scalars in nats, sums over pixels and latents, means over the batch.
+        """
+        mean, log_var = self.encode_tensor(images, condition, training=training)
+        z = mean + ops.exp(log_var / 2) * noise
+        log_prob = ops.stack([self.log_prob(images, self._decoder(sample, condition, training)) for sample in ops.unstack(z)])
+        kl = 0.5 * ops.sum(ops.exp(log_var) + ops.square(mean) - 1 - log_var, axis=-1)
+        if self.importance_samples == 1:
+            loss = -ops.mean(log_prob) + self.beta * ops.mean(kl)
+        else:
+            log_ratio = 0.5 * ops.sum(ops.square(noise) - ops.square(z) + log_var, axis=-1)
+            bound = ops.logsumexp(log_prob + self.beta * log_ratio, axis=0) - math.log(self.importance_samples)
+            loss = -ops.mean(bound)
+        return loss, -ops.mean(log_prob), ops.mean(kl)
+
+    def log_prob(self, images, parameters):
+        """log p(x | z) in nats, ``(n,)``, from the decoder's output; grey images count as means of Bernoulli pixels.
+
+        Pixels that the condition gives are left out: the model is p(the other pixels | condition).
+        """
+        parameters = ops.cast(parameters, "float32")
+        if self.likelihood == "bernoulli":
+            pixels = images * parameters - ops.softplus(parameters)
+        else:
+            mean, log_var = self._gaussian(parameters)
+            pixels = -0.5 * (ops.square(images - mean) * ops.exp(-log_var) + log_var + math.log(2 * math.pi))
+        return ops.sum(pixels if self.condition_at is None else pixels * self._unknown(), axis=(-3, -2, -1))
+
+    def encode_tensor(self, images, condition=None, training=False):
+        mean, log_var = self.encoder(images if condition is None else [images, condition], training=training)
+        return ops.cast(mean, "float32"), ops.cast(log_var, "float32")
+
+    def decode_tensor(self, z, condition=None):
+        parameters = ops.cast(self._decoder(z, condition, training=False), "float32")
+        if self.likelihood == "bernoulli":
+            images = ops.sigmoid(parameters)
+        else:
+            images = ops.clip(self._gaussian(parameters)[0], 0.0, 1.0)
+        if self.condition_at is None:
+            return images
+        return images * self._unknown() + ops.pad(condition, [(0, 0), *self._margins(), (0, 0)])
+
+    def score_tensor(self, images, condition=None):
+        mean, log_var = self.encode_tensor(images, condition)
+        kl = 0.5 * ops.sum(ops.exp(log_var) + ops.square(mean) - 1 - log_var, axis=-1)
+        return kl - self.log_prob(images, self._decoder(mean, condition, training=False))
+
+    def signatures(self):
+        specs = [tf.TensorSpec([None, *self.image_shape], tf.float32, "images"), *self.condition_spec()]
+
+        def encode(images, condition=None):
+            mean, log_var = self.encode_tensor(images, condition)
+            return {"mean": mean, "log_var": log_var}
+
+        def reconstruct(images, condition=None):
+            return {"images": self.decode_tensor(self.encode_tensor(images, condition)[0], condition)}
+
+        def score(images, condition=None):
+            return {"score": self.score_tensor(images, condition)}
+
+        return super().signatures() | {"encode": (encode, specs), "reconstruct": (reconstruct, specs), "score": (score, specs)}
+
+    def log_likelihood(self, images, labels=None, *, samples=5000, seed=0, condition=None, proposal="posterior") -> np.ndarray:
+        """Estimates log p(x) of each image (log p(x | y) for a conditional model) with importance samples.
+
+        log 1/k sum_i p(x, z_i) / r(z_i), a lower bound in expectation that tightens with k (Burda et al. 2015, eq. 8).
+
+        Args:
+            images: float ``(n, height, width, channels)`` in [0, 1].
+            labels: one label for all, or n of them.
+            samples: k, the number of samples an image.
+            seed: row i's samples depend on seed + i alone.
+            condition: for a model conditioned on a tensor, one condition for all, or n of them.
+            proposal: r, "posterior" for q(z | x), or "prior" for plain Monte Carlo from p(z).
+
+        Returns:
+            float32 ``(n,)``, nats.
+
+        Raises:
+            ValueError: where an argument is not as above.
+        """
+        inputs = self._images(images)
+        n = len(inputs["images"])
+        checks.count(samples, "samples")
+        if proposal not in ("posterior", "prior"):
+            raise ValueError(f"proposal must be 'posterior' or 'prior', but it is {proposal!r}.")
+        condition = self._conditioning(n, labels, condition)
+        rows = (inputs["images"], checks.seeds(seed, n), *condition.values())
+        return np.array([self._log_likelihood(samples, proposal == "prior", *row).numpy() for row in zip(*rows)], np.float32)
+
+    @tf.function
+    def _log_likelihood(self, samples, from_prior, image, seed, condition=None):
+        """log 1/k sum_i p(x, z_i) / r(z_i) for one image, CHUNK samples at a time."""
+        given = None if condition is None else condition[None]
+        mean, log_var = self.encode_tensor(image[None], given)
+        if from_prior:
+            mean, log_var = tf.zeros_like(mean), tf.zeros_like(log_var)
+        total = tf.constant(-math.inf)
+        for start in tf.range(0, samples, CHUNK):
+            size = tf.minimum(CHUNK, samples - start)
+            noise = tf.random.stateless_normal([size, self.latent_dim], tf.stack([seed, tf.cast(start, tf.int64)]))
+            z = mean + tf.exp(log_var / 2) * noise
+            log_ratio = 0.5 * tf.reduce_sum(tf.square(noise) - tf.square(z) + log_var, axis=-1)
+            repeated = None if given is None else tf.repeat(given, size, axis=0)
+            log_weight = self.log_prob(image, self._decoder(z, repeated, training=False)) + log_ratio
+            total = tf.reduce_logsumexp(tf.concat([log_weight, total[None]], axis=0))
+        return total - math.log(samples)
+
+    def get_config(self):
+        return {
+            "image_shape": self.image_shape, "latent_dim": self.latent_dim, "hidden": self.hidden, "filters": self.filters,
+            "activation": self.activation, "likelihood": self.likelihood, "variance": self.variance, "beta": self.beta,
+            "importance_samples": self.importance_samples, "seed": self.seed, "name": self.name,
+        }  # fmt: skip
+
+    def _decoder(self, z, condition, training):
+        return self.decoder(z if condition is None else [z, condition], training=training)
+
+    def _gaussian(self, parameters):
+        """Mean and log-variance of a Gaussian likelihood, bounded below as ``MIN_LOG_VAR`` says."""
+        if self.variance is not None:
+            return parameters, math.log(self.variance)
+        mean, log_var = ops.split(parameters, 2, axis=-1)
+        return mean, MIN_LOG_VAR + ops.softplus(log_var - MIN_LOG_VAR)
+
+    def _margins(self):
+        """How many rows and columns of the image lie before and behind the condition."""
+        return [(at, size - at - given) for at, size, given in zip(self.condition_at, self.image_shape, self.condition_shape)]
+
+    def _unknown(self):
+        """1 for the pixels that the condition leaves open, 0 for those that it gives: ``(height, width, 1)``."""
+        return np.pad(np.zeros((*self.condition_shape[:2], 1), "float32"), [*self._margins(), (0, 0)], constant_values=1)
+
+    def _noise(self, images, step):
+        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+        seed = tf.random.fold_in(tf.stack([tf.cast(self.seed, tf.int64), tf.cast(step, tf.int64)]), tf.cast(replica, tf.int64))
+        return tf.random.stateless_normal([self.importance_samples, tf.shape(images)[0], self.latent_dim], seed)
+
+    def _report(self, *values):
+        for tracker, value in zip(self._trackers, values):
+            tracker.update_state(value)
+        return {tracker.name: tracker.result() for tracker in self._trackers}
