@@ -29,6 +29,17 @@ class ToPrior(layers.Layer):
         return mean + ops.exp(log_var / 2) * z
 
 
+@keras.saving.register_keras_serializable("zoo")
+class Center(layers.Layer):
+    """Subtracts a constant image, the mean of the training data once the model has adapted to them; zero before."""
+
+    def build(self, shape):
+        self.mean = self.add_weight(shape=shape[1:], initializer="zeros", trainable=False, name="mean")
+
+    def call(self, images):
+        return images - self.mean
+
+
 def encoder_and_decoder(
     image_shape, latent_dim, hidden, filters, activation, *, parameters, num_classes, condition_shape, learned_prior
 ) -> tuple[keras.Model, keras.Model]:
@@ -60,7 +71,7 @@ def encoder_and_decoder(
 
     def encoder():
         images, condition = keras.Input(image_shape, name="images"), condition_input()
-        x = images
+        x = Center(name="center")(images)
         for i, size in enumerate(filters):
             x = layers.Conv2D(size, KERNEL_SIZE, strides=2, padding="same", name=f"conv_{i}")(x)
             if i == 0 and condition is not None:

@@ -61,6 +61,25 @@ class Variational(VariationalVerbs, Generative):
         """As ``keras.Model.compile``, with Adam at 1e-3 by default; the loss is the model's own, the negative bound."""
         super().compile(optimizer=keras.optimizers.Adam(1e-3) if optimizer is None else optimizer, **kwargs)
 
+    def adapt(self, images) -> None:
+        """Starts an untrained model from the mean image of the data, which saves the first epochs: the encoder's input is
+        centred by it, and the decoder's last bias gives it.
+
+        Args:
+            images: float ``(n, height, width, channels)`` in [0, 1].
+
+        Raises:
+            ValueError: where the images are not as above.
+        """
+        mean = checks.images(images, self.image_shape).mean(axis=0)
+        self.encoder.get_layer("center").mean.assign(mean)
+        bias = next(layer for layer in reversed(self.decoder.layers) if layer.weights).bias
+        by_channel = mean.mean(axis=(0, 1))
+        if self.likelihood == "bernoulli":
+            mean = mean if bias.shape[0] == mean.size else by_channel
+            mean = np.clip(mean, 1e-3, 1 - 1e-3)
+            bias.assign(np.log(mean / (1 - mean)).ravel())
+
     @property
     def metrics(self):
         return self._trackers

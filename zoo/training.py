@@ -1,0 +1,112 @@
+"""Trains a recipe in a run directory, so that a training that was interrupted goes on where it was."""
+
+import json
+import os
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import keras
+
+import zoo.models
+from zoo import datasets
+from zoo.recipes import Recipe
+
+CHECKPOINT = "checkpoint.keras"
+MODEL = "model.keras"
+RECIPE = "recipe.json"
+HISTORY = "history.jsonl"
+
+
+def condition_of(recipe: Recipe, images, labels):
+    """What stands beside the images in the recipe's data: labels, the given patch of each image, or None."""
+    if recipe.condition == "label":
+        return labels
+    if recipe.condition == "patch":
+        (top, left), (height, width, _) = recipe.model["condition_at"], recipe.model["condition_shape"]
+        return images[:, top : top + height, left : left + width]
+    return None
+
+
+def build(recipe: Recipe, steps: int) -> keras.Model:
+    """The recipe's model, untrained and compiled for ``steps`` steps."""
+    keras.utils.set_random_seed(recipe.seed)
+    model = getattr(zoo.models, recipe.family)(**recipe.model, seed=recipe.seed)
+    warm_up = max(1, steps // 50)
+    schedule = keras.optimizers.schedules.CosineDecay(
+        0.0, max(1, steps - warm_up), warmup_target=recipe.learning_rate, warmup_steps=warm_up
+    )
+    model.compile(getattr(keras.optimizers, recipe.optimizer)(schedule, **recipe.optimizer_arguments), steps_per_execution=20)
+    return model
+
+
+def train(recipe: Recipe, run_dir, *, resume: bool = False, data_dir: str | None = None, verbose="auto") -> keras.Model:
+    """Trains a recipe, with a checkpoint after each epoch.
+
+    Args:
+        recipe: what to train.
+        run_dir: directory of the run; gets recipe.json, checkpoint.keras, history.jsonl, TensorBoard's logs, and at the end
+            model.keras.
+        resume: go on from the run's checkpoint, to the same weights that an uninterrupted training gives.
+        data_dir: where tensorflow-datasets keeps its data.
+        verbose: as in ``keras.Model.fit``.
+
+    Returns:
+        The trained model.
+
+    Raises:
+        FileExistsError: where the directory holds a run and ``resume`` is not given.
+        FileNotFoundError: where there is no checkpoint to resume from, or no data.
+        ValueError: where the run in the directory is of another recipe.
+    """
+    run_dir = Path(run_dir)
+    described = json.loads(json.dumps(asdict(recipe)))
+    if (run_dir / RECIPE).exists():
+        if not resume:
+            raise FileExistsError(f"{run_dir} holds a run already: go on with --resume, or name another --run-dir.")
+        if json.loads((run_dir / RECIPE).read_text()) != described:
+            raise ValueError(f"{run_dir} holds a run of another recipe or of other settings than were given: name another --run-dir.")
+    images, labels = datasets.load(recipe.dataset, recipe.split, data_dir)
+    condition = condition_of(recipe, images, labels)
+    steps = len(images) // recipe.batch_size
+    run_dir.mkdir(parents=True, exist_ok=True)
+    if resume and (run_dir / CHECKPOINT).exists():
+        model = keras.saving.load_model(run_dir / CHECKPOINT)
+    elif resume:
+        raise FileNotFoundError(f"There is no {CHECKPOINT} in {run_dir} to resume from: start without --resume.")
+    else:
+        model = build(recipe, recipe.epochs * steps)
+        model.adapt(images)
+        (run_dir / RECIPE).write_text(json.dumps(described, indent=1))
+    done = int(model.optimizer.iterations) // steps
+    batches = datasets.batches(
+        images, condition, batch_size=recipe.batch_size, seed=recipe.seed, dynamic=recipe.binarize == "dynamic", first_epoch=done
+    )
+    callbacks = [Checkpoint(run_dir), keras.callbacks.TensorBoard(run_dir / "logs", write_graph=False)]
+    model.fit(batches, epochs=recipe.epochs, initial_epoch=done, steps_per_epoch=steps, callbacks=callbacks, verbose=verbose)
+    save(model, run_dir / MODEL)
+    return model
+
+
+def save(model: keras.Model, path: Path) -> None:
+    """Saves a model so that a reader sees the old file or the new one, never a part."""
+    partial = path.with_name(f".{path.stem}.partial.keras")
+    model.save(partial)
+    os.replace(partial, path)
+
+
+class Checkpoint(keras.callbacks.Callback):
+    """Saves the model, its optimizer included, and a line of history after each epoch."""
+
+    def __init__(self, run_dir: Path):
+        super().__init__()
+        self.run_dir = run_dir
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.started = time.perf_counter()
+
+    def on_epoch_end(self, epoch, logs=None):
+        seconds = time.perf_counter() - self.started
+        save(self.model, self.run_dir / CHECKPOINT)
+        with open(self.run_dir / HISTORY, "a") as history:
+            history.write(json.dumps({"epoch": epoch + 1, "seconds": round(seconds, 3)} | logs) + "\n")
