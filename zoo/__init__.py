@@ -1,0 +1,33 @@
+"""zoo: pretrained generative models for Keras and TensorFlow.
+
+``import zoo`` imports neither TensorFlow nor NumPy; what needs them is imported where it is first used.
+"""
+
+import importlib
+from typing import Any
+
+from zoo.catalog import Card, info, list_models
+
+__version__ = "0.1.0"
+__all__ = ["Card", "datasets", "info", "list_models", "load", "models"]
+
+
+def load(name: str, runtime: str = "keras") -> Any:
+    """Loads a trained model.
+
+    Args:
+        name: one of ``zoo.list_models()``.
+        runtime: what computes it. "keras" gives the ``keras.Model``, compiled and ready for ``fit``; "saved_model" runs the
+            SavedModel's signatures; "litert" runs the TF Lite file and imports no TensorFlow. All answer the same verbs.
+
+    Raises:
+        ValueError: where there is no such model or runtime, or a file is not the one that the card describes.
+        FileNotFoundError: where a file is missing.
+    """
+    return importlib.import_module("zoo.loading").load(name, runtime)
+
+
+def __getattr__(name):
+    if name in ("datasets", "models"):
+        return importlib.import_module(f"zoo.{name}")
+    raise AttributeError(f"module 'zoo' has no attribute {name!r}")

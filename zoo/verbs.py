@@ -9,6 +9,7 @@ import numpy as np
 from zoo import checks, latents
 
 BATCH = 256
+VARIATIONAL_FAMILIES = ("VAE", "CVAE")
 
 
 class Verbs:
@@ -161,3 +162,12 @@ class VariationalVerbs(Verbs):
 
     def _images(self, images):
         return {"images": checks.images(images, self.image_shape)}
+
+
+def from_card(card, compute) -> Verbs:
+    """The verbs of a card's family, answered by ``compute(signature, inputs)`` of some runtime."""
+    model = VariationalVerbs() if card.family in VARIATIONAL_FAMILIES else Verbs()
+    model.image_shape, model.latent_dim = card.image_shape, card.latent_dim
+    model.num_classes, model.condition_shape = card.num_classes, card.condition_shape
+    model.compute = compute
+    return model

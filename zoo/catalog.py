@@ -1,0 +1,149 @@
+"""What is on the shelf: the trained models, their cards, and whether their files are whole. Standard library only."""
+
+import difflib
+import fnmatch
+import hashlib
+import json
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+CARD = "card.json"
+
+
+def root() -> Path:
+    """The folder of the trained models: inside an installed package, beside it in a checkout."""
+    package = Path(__file__).parent
+    installed = package / "saved_models"
+    return installed if installed.is_dir() else package.parent / "saved_models"
+
+
+@dataclass(frozen=True)
+class Card:
+    """What is known of a trained model.
+
+    Attributes:
+        name, family, dataset, paper: which model this is, and of which paper.
+        parameters: {"generator": numbers that draw an image, "total": all}.
+        latent_dim: length of z.
+        image_shape: (height, width, channels).
+        num_classes: number of labels, or None.
+        condition_shape: shape of the tensor that the model is conditioned on, or None.
+        recipe: every hyper-parameter, the seed, the epochs and "wall_clock_seconds".
+        versions: of Python and of the packages that it was trained with.
+        metrics: a list of {name, value, stderr, n, split, protocol, anchor, command}; the command gives the value again.
+        files: {path below the model's folder: {"sha256", "bytes"}}.
+    """
+
+    name: str
+    family: str
+    dataset: str
+    paper: str
+    parameters: dict
+    latent_dim: int
+    image_shape: tuple
+    num_classes: int | None
+    condition_shape: tuple | None
+    recipe: dict
+    versions: dict
+    metrics: list
+    files: dict
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n"
+
+    @classmethod
+    def read(cls, path: Path) -> "Card":
+        """Reads a card.
+
+        Raises:
+            FileNotFoundError: where there is none.
+            ValueError: where the file is not a card.
+        """
+        if not path.is_file():
+            raise FileNotFoundError(f"There is no card at {path}.")
+        try:
+            values = json.loads(path.read_text(encoding="utf-8"))
+            values["image_shape"] = tuple(values["image_shape"])
+            values["condition_shape"] = tuple(values["condition_shape"]) if values["condition_shape"] else None
+            return cls(**{field.name: values[field.name] for field in fields(cls)})
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise ValueError(f"{path} is not a model's card ({error}): restore the file.") from error
+
+
+def list_models(pattern: str = "*") -> list[str]:
+    """The names of the trained models that match a glob pattern, sorted."""
+    return sorted(fnmatch.filter((path.parent.name for path in root().glob(f"*/{CARD}")), pattern))
+
+
+def info(name: str) -> Card:
+    """The card of a trained model.
+
+    Raises:
+        ValueError: where there is no model of that name.
+    """
+    return Card.read(directory(name) / CARD)
+
+
+def directory(name: str) -> Path:
+    """The folder of a trained model: TF Serving's base path, with the card beside its versions."""
+    names = list_models()
+    if name not in names:
+        raise ValueError(f"There is no model {name!r}{nearest(name, names)}.")
+    return root() / name
+
+
+def nearest(given: str, valid) -> str:
+    """The end of a sentence about a wrong name: the nearest valid one, or all of them."""
+    close = difflib.get_close_matches(str(given), valid, n=1, cutoff=0.5)
+    return f"; the nearest is {close[0]!r}" if close else f"; there are {', '.join(sorted(valid)) or 'none'}"
+
+
+def version(folder: Path) -> Path:
+    """The newest version directory below a model's folder."""
+    numbers = [int(path.name) for path in folder.iterdir() if path.name.isdigit() and path.is_dir()]
+    if not numbers:
+        raise FileNotFoundError(f"There is no version directory in {folder}.")
+    return folder / str(max(numbers))
+
+
+def describe(path: Path) -> dict:
+    """What a card says of a file."""
+    with open(path, "rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return {"sha256": digest, "bytes": path.stat().st_size}
+
+
+def check(folder: Path, card: Card, *paths: Path) -> None:
+    """Compares files with the card before anything parses them.
+
+    Raises:
+        FileNotFoundError: where a file is missing.
+        ValueError: where a file is not the one that the card describes.
+    """
+    for path in paths:
+        relative = path.relative_to(folder).as_posix()
+        if not path.is_file():
+            raise FileNotFoundError(f"{card.name} is incomplete: {path} is missing; restore the file.")
+        if relative not in card.files:
+            raise ValueError(f"{path} does not belong to {card.name}: its card does not name it; remove the file.")
+        if describe(path) != card.files[relative]:
+            raise ValueError(f"{path} is damaged: its SHA-256 sum is not the card's; restore the file.")
+
+
+def problems(name: str) -> list[str]:
+    """What is wrong with the files of a model: each sentence names one file; an empty list says that all is well."""
+    folder = directory(name)
+    try:
+        card = info(name)
+    except ValueError as error:
+        return [str(error)]
+    found = []
+    if card.name != name:
+        found.append(f"The card in {folder} is of {card.name}, not of {name}.")
+    present = {path for path in folder.rglob("*") if path.is_file() and path != folder / CARD}
+    for path in sorted(present | {folder / relative for relative in card.files}):
+        try:
+            check(folder, card, path)
+        except (ValueError, FileNotFoundError) as error:
+            found.append(str(error))
+    return found

@@ -1,0 +1,36 @@
+"""From a name and a runtime to a model that answers the verbs."""
+
+import re
+
+from zoo import catalog
+
+RUNTIMES = ("keras", "litert", "saved_model")
+SAVED_MODEL_FILE = re.compile(r"\d+/(?!assets\.extra/)")
+
+
+def load(name: str, runtime: str = "keras"):
+    """See ``zoo.load``."""
+    if runtime not in RUNTIMES:
+        raise ValueError(f"There is no runtime {runtime!r}{catalog.nearest(runtime, RUNTIMES)}.")
+    folder = catalog.directory(name)
+    card = catalog.info(name)
+    version = catalog.version(folder)
+    if runtime == "keras":
+        path = version / "assets.extra" / "model.keras"
+        catalog.check(folder, card, path)
+        import keras
+
+        import zoo.models  # noqa: F401  registers the classes
+
+        return keras.saving.load_model(path)
+    if runtime == "litert":
+        path = version / "assets.extra" / "model.tflite"
+        catalog.check(folder, card, path)
+        from zoo.runtimes.litert import LiteRT as Runtime
+    else:
+        path = version
+        catalog.check(folder, card, *(folder / file for file in card.files if SAVED_MODEL_FILE.match(file)))
+        from zoo.runtimes.saved_model import SavedModel as Runtime
+    from zoo.verbs import from_card
+
+    return from_card(card, Runtime(path))
