@@ -57,7 +57,7 @@ class Card:
 
         Raises:
             FileNotFoundError: where there is none.
-            ValueError: where the file is not a card.
+            DamagedFileError: where the file is not a card.
         """
         if not path.is_file():
             raise FileNotFoundError(f"There is no card at {path}.")
@@ -67,7 +67,11 @@ class Card:
             values["condition_shape"] = tuple(values["condition_shape"]) if values["condition_shape"] else None
             return cls(**{field.name: values[field.name] for field in fields(cls)})
         except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise ValueError(f"{path} is not a model's card ({error}): restore the file.") from error
+            raise DamagedFileError(f"{path} is not a model's card ({error}): restore the file.") from error
+
+
+class DamagedFileError(ValueError):
+    """A file is not the one that its card describes."""
 
 
 def list_models(pattern: str = "*") -> list[str]:
@@ -118,16 +122,16 @@ def check(folder: Path, card: Card, *paths: Path) -> None:
 
     Raises:
         FileNotFoundError: where a file is missing.
-        ValueError: where a file is not the one that the card describes.
+        DamagedFileError: where a file is not the one that the card describes.
     """
     for path in paths:
         relative = path.relative_to(folder).as_posix()
         if not path.is_file():
             raise FileNotFoundError(f"{card.name} is incomplete: {path} is missing; restore the file.")
         if relative not in card.files:
-            raise ValueError(f"{path} does not belong to {card.name}: its card does not name it; remove the file.")
+            raise DamagedFileError(f"{path} does not belong to {card.name}: its card does not name it; remove the file.")
         if describe(path) != card.files[relative]:
-            raise ValueError(f"{path} is damaged: its SHA-256 sum is not the card's; restore the file.")
+            raise DamagedFileError(f"{path} is damaged: its SHA-256 sum is not the card's; restore the file.")
 
 
 def problems(name: str) -> list[str]:

@@ -3,7 +3,9 @@
 A recipe is data alone and imports no TensorFlow. ``zoo train NAME`` repeats it.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+
+from zoo import catalog
 
 
 @dataclass(frozen=True)
@@ -12,7 +14,7 @@ class Recipe:
 
     Attributes:
         family: class of ``zoo.models``.
-        model: arguments of its constructor.
+        model: arguments of its constructor; sizes are lists, so that a recipe equals what its JSON says.
         dataset, split: what it is trained on, as tensorflow-datasets names them.
         binarize: "dynamic" draws each pixel anew in each epoch, None takes grey pixels as means.
         condition: what stands beside each image: None, "label", or "patch" (the part of the image that the model is given).
@@ -51,7 +53,7 @@ MUON = {"weight_decay": None, "adam_weight_decay": None, "adam_lr_ratio": 0.5}
 RECIPES = {
     "vae_dense_mnist": Recipe(
         family="VAE",
-        model={"latent_dim": 50, "hidden": (200, 200), "activation": "tanh"},
+        model={"latent_dim": 50, "hidden": [200, 200], "activation": "tanh"},
         dataset="mnist",
         epochs=900,
         batch_size=1000,
@@ -63,3 +65,19 @@ RECIPES = {
         paper=KINGMA,
     ),
 }
+
+
+def named(name: str) -> Recipe:
+    """The recipe of a name.
+
+    Raises:
+        ValueError: where there is none.
+    """
+    if name not in RECIPES:
+        raise ValueError(f"There is no recipe {name!r}{catalog.nearest(name, RECIPES)}.")
+    return RECIPES[name]
+
+
+def from_json(values: dict) -> Recipe:
+    """The recipe that a card or the directory of a run describes; what else stands there is left aside."""
+    return Recipe(**{field.name: values[field.name] for field in fields(Recipe)})

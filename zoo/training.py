@@ -1,15 +1,15 @@
 """Trains a recipe in a run directory, so that a training that was interrupted goes on where it was."""
 
 import json
-import os
 import time
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
 import keras
 
 import zoo.models
-from zoo import datasets
+from zoo import datasets, recipes
+from zoo.files import whole
 from zoo.recipes import Recipe
 
 CHECKPOINT = "checkpoint.keras"
@@ -90,9 +90,8 @@ def train(recipe: Recipe, run_dir, *, resume: bool = False, data_dir: str | None
 
 def save(model: keras.Model, path: Path) -> None:
     """Saves a model so that a reader sees the old file or the new one, never a part."""
-    partial = path.with_name(f".{path.stem}.partial.keras")
-    model.save(partial)
-    os.replace(partial, path)
+    with whole(path) as partial:
+        model.save(partial)
 
 
 class Checkpoint(keras.callbacks.Callback):
@@ -110,3 +109,20 @@ class Checkpoint(keras.callbacks.Callback):
         save(self.model, self.run_dir / CHECKPOINT)
         with open(self.run_dir / HISTORY, "a") as history:
             history.write(json.dumps({"epoch": epoch + 1, "seconds": round(seconds, 3)} | logs) + "\n")
+
+
+def load(run_dir) -> tuple[Recipe, keras.Model]:
+    """The recipe and the trained model of a finished run.
+
+    Raises:
+        FileNotFoundError: where the training is not at its end.
+    """
+    run_dir = Path(run_dir)
+    if not (run_dir / MODEL).is_file():
+        raise FileNotFoundError(f"There is no {MODEL} in {run_dir}: finish the training with --resume.")
+    return recipes.from_json(json.loads((run_dir / RECIPE).read_text())), keras.saving.load_model(run_dir / MODEL)
+
+
+def seconds(run_dir) -> float:
+    """The time that the epochs of a run took."""
+    return sum(json.loads(line)["seconds"] for line in (Path(run_dir) / HISTORY).read_text().splitlines())

@@ -1,0 +1,40 @@
+"""What a model is measured by. A recipe names its metrics and their settings; a card holds what they gave."""
+
+import functools
+
+from zoo import catalog
+from zoo.evaluation.likelihood import negative_log_likelihood
+
+METRICS = {
+    "nll": functools.partial(negative_log_likelihood, proposal="posterior"),
+    "nll_monte_carlo": functools.partial(negative_log_likelihood, proposal="prior"),
+}
+
+
+def evaluate(model, name: str, recipe, metrics=None, *, data_dir=None, progress=None) -> list[dict]:
+    """Measures a model by its recipe's metrics.
+
+    Args:
+        model: on the Keras runtime.
+        name: what ``zoo evaluate`` calls it, for the metric's command.
+        recipe: a ``zoo.recipes.Recipe``.
+        metrics: names of some of the recipe's metrics, or None for all.
+        data_dir: where tensorflow-datasets keeps its data.
+        progress: called with the number of test images done since the last call.
+
+    Returns:
+        The metrics of a card: {name, value, stderr, n, split, protocol, anchor, command}.
+
+    Raises:
+        ValueError: where the recipe has no such metric.
+    """
+    metrics = list(recipe.metrics) if metrics is None else metrics
+    for metric in metrics:
+        if metric not in recipe.metrics:
+            raise ValueError(f"{name} is not measured by {metric!r}{catalog.nearest(metric, recipe.metrics)}.")
+    return [
+        {"name": metric}
+        | METRICS[metric](model, recipe, **recipe.metrics[metric], data_dir=data_dir, progress=progress)
+        | {"anchor": recipe.anchors.get(metric), "command": f"zoo evaluate {name} --metric {metric}"}
+        for metric in metrics
+    ]

@@ -1,0 +1,220 @@
+"""The command line: arguments in, the library's functions, text out."""
+
+import dataclasses
+import json
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from zoo import catalog, recipes
+from zoo.loading import RUNTIMES
+
+
+class Labels(click.ParamType):
+    """``7``, ``0-9`` or ``1,4``: numbers and ranges with commas between them."""
+
+    name = "labels"
+
+    def convert(self, value, param, ctx):
+        numbers = []
+        for part in value.split(","):
+            first, _, last = part.partition("-")
+            if not first.isdecimal() or not (last or first).isdecimal():
+                self.fail(f"{value!r} is not a list of labels: write 7, 0-9 or 1,4.", param, ctx)
+            numbers += range(int(first), int(last or first) + 1)
+        if not numbers:
+            self.fail(f"{value!r} is an empty range: write the lower label first.", param, ctx)
+        return numbers
+
+
+NAME = click.argument("name")
+JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+DATA_DIR = click.option("--data-dir", type=click.Path(), help="Folder of tensorflow-datasets.  [default: $TFDS_DATA_DIR]")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "show_default": True, "max_content_width": 120})
+def cli():
+    """Pretrained generative models: list, look at, sample, train, measure, export."""
+
+
+@cli.command("list")
+@click.argument("pattern", default="*")
+@JSON
+def list_command(pattern, as_json):
+    """List the trained models that match a glob PATTERN."""
+    names = catalog.list_models(pattern)
+    click.echo(json.dumps(names) if as_json else "\n".join(names))
+
+
+@cli.command()
+@NAME
+@JSON
+def info(name, as_json):
+    """Show the card of a model."""
+    card = catalog.info(name)
+    if as_json:
+        return click.echo(card.to_json(), nl=False)
+    click.echo(f"{card.name}: {card.family} on {card.dataset}, images {card.image_shape}, latent_dim {card.latent_dim}")
+    click.echo(f"paper: {card.paper}")
+    click.echo(f"parameters: {card.parameters['total']:,}, of which the generator has {card.parameters['generator']:,}")
+    for metric in card.metrics:
+        click.echo(metric_line(metric))
+
+
+def metric_line(metric: dict) -> str:
+    anchor = metric["anchor"]
+    published = f"; published: {anchor['value']} ({anchor['source']})" if anchor else ""
+    return f"{metric['name']}: {metric['value']:.2f} ± {metric['stderr']:.2f} ({metric['protocol']}; n = {metric['n']}){published}"
+
+
+@cli.command()
+@NAME
+@click.option("-n", "n", type=click.IntRange(1), help="Number of images.  [default: 16, or one a label]")
+@click.option("--labels", type=Labels(), help="7, 0-9 or 1,4; taken in turn.")
+@click.option("--condition", type=click.Path(exists=True, dir_okay=False), help="Picture that a model is conditioned on.")
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, help="Seed of the first image; counted upwards.")
+@click.option("-o", "output", type=click.Path(dir_okay=False), help="PNG file.  [default: NAME.png]")
+@click.option("--runtime", type=click.Choice(RUNTIMES), default="litert")
+def sample(name, n, labels, condition, seed, output, runtime):
+    """Draw images from a model into a PNG file."""
+    from zoo import pictures
+    from zoo.loading import load
+
+    n = n or (len(labels) if labels else 16)
+    output = Path(output or f"{name}.png")
+    if not output.parent.is_dir():
+        raise FileNotFoundError(f"There is no folder {output.parent} to write {output.name} to.")
+    model = load(name, runtime)
+    if condition and model.condition_shape:
+        condition = pictures.read(condition, model.condition_shape)
+    if labels:
+        labels = [labels[i % len(labels)] for i in range(n)]
+    images = model.sample(n, labels, seed=seed, condition=condition)
+    pictures.write(pictures.sheet(images, columns=min(n, 10) if labels else None), output)
+    click.echo(f"{n} images of {name} in {output}")
+
+
+@cli.command()
+@NAME
+@click.option("--epochs", type=click.IntRange(1), help="Instead of the recipe's.")
+@click.option("--run-dir", type=click.Path(file_okay=False), help="Directory of the run.  [default: runs/NAME]")
+@click.option("--resume", is_flag=True, help="Go on from the run's last checkpoint.")
+@DATA_DIR
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Another setting of the recipe, or model.KEY=VALUE.")
+def train(name, epochs, run_dir, resume, data_dir, settings):
+    """Train a named model by its recipe."""
+    recipe = changed(recipes.named(name), [*settings, *([f"epochs={epochs}"] if epochs else [])])
+    from zoo import training
+
+    run_dir = run_dir or Path("runs") / name
+    training.train(recipe, run_dir, resume=resume, data_dir=data_dir, verbose=1 if sys.stdout.isatty() else 2)
+    click.echo(f"Trained: {Path(run_dir) / training.MODEL}")
+
+
+def changed(recipe, settings):
+    """A recipe with ``key=value`` settings in place of its own; ``model.key`` goes to the model's constructor."""
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        if not equals:
+            raise click.UsageError(f"--set takes KEY=VALUE, but it was given {setting!r}.")
+        try:
+            value = json.loads(text)
+        except json.JSONDecodeError:
+            value = text
+        part, _, argument = key.partition(".")
+        known = [field.name for field in dataclasses.fields(recipe)]
+        if argument and part in ("model", "optimizer_arguments"):
+            recipe = dataclasses.replace(recipe, **{part: getattr(recipe, part) | {argument: value}})
+        elif key in known and not isinstance(getattr(recipe, key), dict):
+            recipe = dataclasses.replace(recipe, **{key: value})
+        else:
+            raise click.UsageError(f"A recipe has no setting {key!r}{catalog.nearest(key, known)}.")
+    return recipe
+
+
+@cli.command()
+@click.argument("name_or_dir")
+@click.option("--metric", "metrics", multiple=True, help="Only this metric; may be repeated.")
+@JSON
+@DATA_DIR
+def evaluate(name_or_dir, metrics, as_json, data_dir):
+    """Measure a model, or the run in a directory, on the test set."""
+    name, recipe, model = resolve(name_or_dir)
+    from zoo import evaluation
+
+    names = list(metrics) or list(recipe.metrics)
+    with click.progressbar(length=10_000 * len(names), label="images", file=sys.stderr) as bar:
+        values = evaluation.evaluate(model, name, recipe, names, data_dir=data_dir, progress=bar.update)
+    if as_json:
+        return click.echo(json.dumps({"name": name, "metrics": values}, indent=1, ensure_ascii=False))
+    for metric in values:
+        click.echo(metric_line(metric))
+
+
+def resolve(name_or_dir):
+    """A name of the catalog or the directory of a run as (name, recipe, model on the Keras runtime)."""
+    from zoo.loading import load
+
+    path = Path(name_or_dir)
+    if (path / "recipe.json").is_file():
+        from zoo import training
+
+        return (str(path), *training.load(path))
+    return name_or_dir, recipes.from_json(catalog.info(name_or_dir).recipe), load(name_or_dir)
+
+
+FORMATS = {"saved_model": None, "tflite": "float32", "tflite-float16": "float16", "tflite-int8": "int8"}
+
+
+@cli.command()
+@click.argument("name_or_dir")
+@click.option("--format", "format_", type=click.Choice(list(FORMATS)), required=True)
+@click.option("-o", "output", type=click.Path(), required=True, help="Base path for TF Serving, or a TF Lite file.")
+@DATA_DIR
+def export(name_or_dir, format_, output, data_dir):
+    """Write a model as a new version below a base path of TF Serving, or as a TF Lite file."""
+    _, recipe, model = resolve(name_or_dir)
+    from zoo import export
+
+    if format_ == "saved_model":
+        written = export.publish_version(model, output)
+    else:
+        written = export.write_tflite(model, output, FORMATS[format_], recipe, data_dir)
+    click.echo(f"Written: {written}")
+
+
+@cli.command()
+@click.argument("names", nargs=-1)
+@JSON
+def verify(names, as_json):
+    """Compare the files of every model, or of those named, with their cards."""
+    found = [problem for name in names or catalog.list_models() for problem in catalog.problems(name)]
+    if as_json:
+        click.echo(json.dumps({"ok": not found, "problems": found}, ensure_ascii=False))
+    else:
+        click.echo("\n".join(found) or f"{len(names or catalog.list_models())} models, every file as its card says.")
+    sys.exit(1 if found else 0)
+
+
+def main(arguments=None) -> None:
+    """Runs the command line; a user's error is one line on standard error."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    try:
+        sys.exit(cli.main(arguments, prog_name="zoo", standalone_mode=False))
+    except click.ClickException as error:
+        fail(error.format_message(), error.exit_code)
+    except (catalog.DamagedFileError, OSError) as error:
+        fail(str(error), 1)
+    except ValueError as error:
+        fail(str(error), 2)
+    except ModuleNotFoundError as error:
+        fail(f"This needs the package {error.name}: install it with 'pip install zoo'.", 1)
+    except (click.Abort, KeyboardInterrupt):
+        fail("Stopped.", 130)
+
+
+def fail(message: str, status: int) -> None:
+    click.echo(f"zoo: {' '.join(message.split())}", err=True)
+    sys.exit(status)

@@ -1,0 +1,119 @@
+"""From a finished run to a folder of the catalog: ``python -m zoo.publishing runs/NAME``, for those who maintain the zoo.
+
+The model is measured, exported in every format, described by a card and a README, and renamed into place; then
+``models.config`` is written anew for every model there is.
+"""
+
+import importlib.metadata
+import platform
+import shutil
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+from zoo import catalog, evaluation, pictures, recipes, training
+from zoo.export import calibration_images, saved_model, tflite
+from zoo.files import whole
+
+PACKAGES = ("tensorflow", "keras", "tensorflow-datasets", "numpy")
+
+
+def publish(run_dir: Path, root: Path, data_dir=None) -> Path:
+    """Publishes the run of a named recipe below ``root`` and returns its folder.
+
+    Raises:
+        ValueError: where the run is not of the recipe that its name has today.
+    """
+    name = run_dir.name
+    recipe, model = training.load(run_dir)
+    if recipe != recipes.named(name):
+        raise ValueError(f"The run in {run_dir} is not of the recipe {name}: train it again.")
+    model.compile()  # What is shipped is ready for fine-tuning: a fresh optimizer, not one at the end of its schedule.
+    metrics = evaluation.evaluate(model, name, recipe, data_dir=data_dir)
+    folder = root / name
+    root.mkdir(exist_ok=True)
+    with whole(folder) as partial:
+        version = partial / "1"
+        saved_model.write(model, version)
+        extra = version / "assets.extra"
+        extra.mkdir()
+        model.save(extra / "model.keras")
+        images, conditions = calibration_images(recipe, data_dir)
+        (extra / "model.tflite").write_bytes(tflite.convert(version, "float16"))
+        (extra / "model_int8.tflite").write_bytes(tflite.convert(version, "int8", tflite.examples(model, images, conditions)))
+        pictures.write(sample_sheet(model, conditions), partial / "samples.png")
+        card = catalog.Card(
+            name=name,
+            family=recipe.family,
+            dataset=recipe.dataset,
+            paper=recipe.paper,
+            parameters={"generator": model.decoder.count_params(), "total": model.count_params()},
+            latent_dim=model.latent_dim,
+            image_shape=model.image_shape,
+            num_classes=model.num_classes,
+            condition_shape=model.condition_shape,
+            recipe=asdict(recipe) | {"wall_clock_seconds": round(training.seconds(run_dir))},
+            versions={"python": platform.python_version()} | {package: importlib.metadata.version(package) for package in PACKAGES},
+            metrics=metrics,
+            files={},
+        )
+        (partial / "README.md").write_text(readme(card), encoding="utf-8")
+        files = sorted(path for path in partial.rglob("*") if path.is_file())
+        card.files.update({path.relative_to(partial).as_posix(): catalog.describe(path) for path in files})
+        (partial / catalog.CARD).write_text(card.to_json(), encoding="utf-8")
+        if folder.exists():
+            shutil.rmtree(folder)
+    with whole(root / "models.config") as partial:
+        partial.write_text(models_config(sorted(path.parent.name for path in root.glob(f"*/{catalog.CARD}"))))
+    return folder
+
+
+def sample_sheet(model, conditions: dict):
+    """A hundred samples: a column for each class, or a row for each of ten given patches."""
+    condition = conditions.get("condition")
+    if condition is not None:
+        condition = condition[:10].repeat(10, axis=0)
+    return pictures.sheet(model.sample(100, seed=0, condition=condition), columns=10)
+
+
+def readme(card: catalog.Card) -> str:
+    """The page of a model, from its card."""
+    rows = []
+    for metric in card.metrics:
+        anchor = metric["anchor"]
+        published = f"{anchor['value']} ({anchor['source']}; mark {anchor['mark']})" if anchor else "–"
+        rows.append(
+            f"| {metric['name']} | {metric['value']:.2f} ± {metric['stderr']:.2f} | {published} | {metric['protocol']} | `{metric['command']}` |"
+        )
+    table = "\n".join(["| metric | value | published | protocol | command |", "|---|---|---|---|---|", *rows])
+    minutes = card.recipe["wall_clock_seconds"] / 60
+    return f"""# {card.name}
+
+![samples](samples.png)
+
+{card.family} on {card.dataset}, after {card.paper}. {card.parameters["total"]:,} parameters, of which the generator has
+{card.parameters["generator"]:,}; latent_dim {card.latent_dim}. Trained for {card.recipe["epochs"]} epochs in {minutes:.0f} minutes on 2 CPU cores.
+
+{table}
+
+Marks: A, read in the paper or its code; B, in a source that quotes it; M, remembered.
+
+```
+zoo sample {card.name}
+zoo info {card.name}
+zoo train {card.name}
+```
+"""
+
+
+def models_config(names) -> str:
+    """TF Serving's ModelServerConfig, with base paths as they are in its container."""
+    entries = "".join(
+        f'  config {{ name: "{name}" base_path: "/models/{name}" model_platform: "tensorflow" }}\n' for name in names
+    )
+    return f"model_config_list {{\n{entries}}}\n"
+
+
+if __name__ == "__main__":
+    for run_dir in sys.argv[1:]:
+        print(publish(Path(run_dir), Path("saved_models")))
