@@ -55,7 +55,8 @@ def info(name, as_json):
     """Show the card of a model."""
     card = catalog.info(name)
     if as_json:
-        return click.echo(card.to_json(), nl=False)
+        click.echo(card.to_json(), nl=False)
+        return
     click.echo(f"{card.name}: {card.family} on {card.dataset}, images {card.image_shape}, latent_dim {card.latent_dim}")
     click.echo(f"paper: {card.paper}")
     click.echo(f"parameters: {card.parameters['total']:,}, of which the generator has {card.parameters['generator']:,}")
@@ -66,7 +67,9 @@ def info(name, as_json):
 def metric_line(metric: dict) -> str:
     anchor = metric["anchor"]
     published = f"; published: {anchor['value']} ({anchor['source']})" if anchor else ""
-    return f"{metric['name']}: {metric['value']:.2f} ± {metric['stderr']:.2f} ({metric['protocol']}; n = {metric['n']}){published}"
+    return (
+        f"{metric['name']}: {metric['value']:.2f} ± {metric['stderr']:.2f} ({metric['protocol']}; n = {metric['n']}){published}"
+    )
 
 
 @cli.command()
@@ -102,7 +105,9 @@ def sample(name, n, labels, condition, seed, output, runtime):
 @click.option("--run-dir", type=click.Path(file_okay=False), help="Directory of the run.  [default: runs/NAME]")
 @click.option("--resume", is_flag=True, help="Go on from the run's last checkpoint.")
 @DATA_DIR
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Another setting of the recipe, or model.KEY=VALUE.")
+@click.option(
+    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Another setting of the recipe, or model.KEY=VALUE."
+)
 def train(name, epochs, run_dir, resume, data_dir, settings):
     """Train a named model by its recipe."""
     recipe = changed(recipes.named(name), [*settings, *([f"epochs={epochs}"] if epochs else [])])
@@ -148,7 +153,8 @@ def evaluate(name_or_dir, metrics, as_json, data_dir):
     with click.progressbar(length=10_000 * len(names), label="images", file=sys.stderr) as bar:
         values = evaluation.evaluate(model, name, recipe, names, data_dir=data_dir, progress=bar.update)
     if as_json:
-        return click.echo(json.dumps({"name": name, "metrics": values}, indent=1, ensure_ascii=False))
+        click.echo(json.dumps({"name": name, "metrics": values}, indent=1, ensure_ascii=False))
+        return
     for metric in values:
         click.echo(metric_line(metric))
 

@@ -102,7 +102,7 @@ def _read(name, split, data_dir):
 def _prepare(builder):
     try:
         if not builder.is_prepared():
-            # tensorflow-datasets goes on trying for minutes; no answer to the name of a host says at once that there is no network.
+            # tensorflow-datasets goes on trying for minutes; a host without an address says at once that there is no network.
             for url in builder.url_infos:
                 socket.getaddrinfo(urlsplit(url).hostname, None)
         builder.download_and_prepare()
@@ -120,12 +120,14 @@ def _arrays(dataset):
         spec = dataset.element_spec
     specs = spec if isinstance(spec, tuple) else (spec,)
     if not 1 <= len(specs) <= 2 or not all(isinstance(part, tf.TensorSpec) for part in specs) or specs[0].shape.rank != 3:
-        raise ValueError(f"A data set must have elements image or (image, label), image (height, width, channels), but it has {spec}.")
-    columns = next(iter(dataset.batch(dataset.cardinality() if dataset.cardinality() > 0 else 2**31).as_numpy_iterator()), None)
-    if columns is None:
+        raise ValueError(
+            f"A data set has elements image or (image, label), image (height, width, channels), but this has {spec}."
+        )
+    parts = [part if isinstance(part, tuple) else (part,) for part in dataset.batch(1000).as_numpy_iterator()]
+    if not parts:
         raise ValueError("The data set is empty.")
-    images, labels = columns if isinstance(columns, tuple) else (columns, None)
+    images, *labels = (np.concatenate(column) for column in zip(*parts))
     if images.dtype == np.uint8:
         images = images / np.float32(255 if images.max() > 1 else 1)
     images = checks.images(images, images.shape[1:])
-    return images, None if labels is None else labels.astype(np.int32)
+    return images, labels[0].astype(np.int32) if labels else None

@@ -53,7 +53,8 @@ def publish(run_dir: Path, root: Path, data_dir=None) -> Path:
             num_classes=model.num_classes,
             condition_shape=model.condition_shape,
             recipe=asdict(recipe) | {"wall_clock_seconds": round(training.seconds(run_dir))},
-            versions={"python": platform.python_version()} | {package: importlib.metadata.version(package) for package in PACKAGES},
+            versions={"python": platform.python_version()}
+            | {package: importlib.metadata.version(package) for package in PACKAGES},
             metrics=metrics,
             files={},
         )
@@ -82,17 +83,17 @@ def readme(card: catalog.Card) -> str:
     for metric in card.metrics:
         anchor = metric["anchor"]
         published = f"{anchor['value']} ({anchor['source']}; mark {anchor['mark']})" if anchor else "–"
-        rows.append(
-            f"| {metric['name']} | {metric['value']:.2f} ± {metric['stderr']:.2f} | {published} | {metric['protocol']} | `{metric['command']}` |"
-        )
+        value = f"{metric['value']:.2f} ± {metric['stderr']:.2f}"
+        rows.append(f"| {metric['name']} | {value} | {published} | {metric['protocol']} | `{metric['command']}` |")
     table = "\n".join(["| metric | value | published | protocol | command |", "|---|---|---|---|---|", *rows])
     minutes = card.recipe["wall_clock_seconds"] / 60
     return f"""# {card.name}
 
 ![samples](samples.png)
 
-{card.family} on {card.dataset}, after {card.paper}. {card.parameters["total"]:,} parameters, of which the generator has
-{card.parameters["generator"]:,}; latent_dim {card.latent_dim}. Trained for {card.recipe["epochs"]} epochs in {minutes:.0f} minutes on 2 CPU cores.
+{card.family} on {card.dataset}, after {card.paper}. {card.parameters["total"]:,} parameters, of which the
+generator has {card.parameters["generator"]:,}; latent_dim {card.latent_dim}. Trained for {card.recipe["epochs"]} epochs in
+{minutes:.0f} minutes on 2 CPU cores.
 
 {table}
 

@@ -65,7 +65,9 @@ def train(recipe: Recipe, run_dir, *, resume: bool = False, data_dir: str | None
         if not resume:
             raise FileExistsError(f"{run_dir} holds a run already: go on with --resume, or name another --run-dir.")
         if json.loads((run_dir / RECIPE).read_text()) != described:
-            raise ValueError(f"{run_dir} holds a run of another recipe or of other settings than were given: name another --run-dir.")
+            raise ValueError(
+                f"{run_dir} holds a run of another recipe or of other settings than were given: name another --run-dir."
+            )
     images, labels = datasets.load(recipe.dataset, recipe.split, data_dir)
     condition = condition_of(recipe, images, labels)
     steps = len(images) // recipe.batch_size
@@ -80,7 +82,12 @@ def train(recipe: Recipe, run_dir, *, resume: bool = False, data_dir: str | None
         (run_dir / RECIPE).write_text(json.dumps(described, indent=1))
     done = int(model.optimizer.iterations) // steps
     batches = datasets.batches(
-        images, condition, batch_size=recipe.batch_size, seed=recipe.seed, dynamic=recipe.binarize == "dynamic", first_epoch=done
+        images,
+        condition,
+        batch_size=recipe.batch_size,
+        seed=recipe.seed,
+        dynamic=recipe.binarize == "dynamic",
+        first_epoch=done,
     )
     callbacks = [Checkpoint(run_dir), keras.callbacks.TensorBoard(run_dir / "logs", write_graph=False)]
     model.fit(batches, epochs=recipe.epochs, initial_epoch=done, steps_per_epoch=steps, callbacks=callbacks, verbose=verbose)

@@ -36,8 +36,8 @@ class Verbs:
 
         Args:
             n: number of images.
-            labels: one label for all, or n of them. None takes the classes in turn: the image of seed s gets s mod num_classes.
-            seed: row i depends on seed + i alone (and on its label); an int array of n gives each row its own. 0 <= seed < 2**63.
+            labels: one label for all, or n of them. None takes them in turn: the image of seed s gets s mod num_classes.
+            seed: row i depends on seed + i alone (and on its label); n integers give each row its own. 0 <= seed < 2**63.
             condition: for a model conditioned on a tensor, one condition for all, or n of them.
 
         Returns:
@@ -91,18 +91,22 @@ class Verbs:
             return {"label": checks.labels(labels, n, self.num_classes)}
         if self.condition_shape:
             if condition is None:
-                raise ValueError(f"This model needs condition=, an array of shape (n, {', '.join(map(str, self.condition_shape))}).")
+                raise ValueError(
+                    f"This model needs condition=, an array of shape (n, {', '.join(map(str, self.condition_shape))})."
+                )
             if np.shape(condition) == self.condition_shape:
                 condition = np.broadcast_to(condition, (n, *self.condition_shape))
             condition = checks.rows(condition, self.condition_shape, "condition")
             if len(condition) != n:
-                raise ValueError(f"condition must be one for all or one an image, but there are {len(condition)} for {n} images.")
+                raise ValueError(
+                    f"condition must be one for all or one an image, but there are {len(condition)} for {n} images."
+                )
             return {"condition": condition}
         return {}
 
 
 class VariationalVerbs(Verbs):
-    """Verbs of the families that infer latent variables. ``labels`` and ``condition`` are as in ``sample``, but not optional."""
+    """Verbs of the families that infer latent variables. A conditional model needs its labels or condition for each."""
 
     def encode(self, images, labels=None, *, condition=None) -> tuple[np.ndarray, np.ndarray]:
         """Computes the posterior q(z | x), a diagonal Gaussian.
@@ -139,7 +143,7 @@ class VariationalVerbs(Verbs):
             labels: one label for all or one a pair.
 
         Returns:
-            float32 ``(steps, height, width, channels)`` for two images, ``(n, steps, height, width, channels)`` for two batches.
+            float32 ``(steps, height, width, channels)`` for two images, ``(n, steps, height, width, channels)`` for batches.
 
         Raises:
             ValueError: where an argument is not as above.

@@ -1,4 +1,4 @@
-"""Negative log-likelihood of the test set by importance sampling, as Burda et al. 2015 measure it (section 5 and appendix D)."""
+"""Negative log-likelihood of the test set by importance sampling, as Burda et al. 2015 measure it (section 5)."""
 
 import numpy as np
 

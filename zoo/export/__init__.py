@@ -48,7 +48,9 @@ def calibration_images(recipe, data_dir=None, n: int = 200):
     from zoo import datasets
     from zoo.training import condition_of
 
-    images, labels = (column if column is None else column[:n] for column in datasets.load(recipe.dataset, recipe.split, data_dir))
+    images, labels = (
+        column if column is None else column[:n] for column in datasets.load(recipe.dataset, recipe.split, data_dir)
+    )
     images = datasets.binarize(images) if recipe.binarize else images
     condition = condition_of(recipe, images, labels)
     return images, {} if condition is None else {"label" if recipe.condition == "label" else "condition": condition}

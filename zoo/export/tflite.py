@@ -53,4 +53,7 @@ def examples(model, images: np.ndarray, conditions: dict) -> dict:
     noise = np.random.default_rng(0).standard_normal(posterior["mean"].shape, dtype=np.float32)
     z = posterior["mean"] + np.exp(posterior["log_var"] / 2) * noise
     columns = {"decode": {"z": z} | conditions, "encode": inputs, "reconstruct": inputs, "score": inputs}
-    return {name: [{key: rows[i : i + 1] for key, rows in column.items()} for i in range(len(images))] for name, column in columns.items()}
+    return {
+        name: [{key: rows[i : i + 1] for key, rows in column.items()} for i in range(len(images))]
+        for name, column in columns.items()
+    }

@@ -21,7 +21,7 @@ class CVAE(Variational):
             images that the model draws have y at its place. Defaults to None.
         learned_prior: bool. Whether p(z | y) is a network instead of N(0, I); z at every door is then in units of that
             prior. Defaults to False.
-        hidden, filters, activation, likelihood, variance, beta, importance_samples, seed, name: As in ``zoo.models.VAE``.
+        hidden, filters, blocks, activation, likelihood, variance, beta, importance_samples, seed, name: As in ``VAE``.
 
     Example:
 
@@ -38,15 +38,15 @@ class CVAE(Variational):
 
     def __init__(
         self, image_shape=(28, 28, 1), latent_dim=50, *, num_classes=None, condition_shape=None, condition_at=None,
-        learned_prior=False, hidden=(200, 200), filters=(), activation="tanh", likelihood="bernoulli", variance=None, beta=1.0,
-        importance_samples=1, seed=0, name=None,
+        learned_prior=False, hidden=(200, 200), filters=(), blocks=0, activation="tanh", likelihood="bernoulli",
+        variance=None, beta=1.0, importance_samples=1, seed=0, name=None,
     ):  # fmt: skip
         if (num_classes is None) == (condition_shape is None):
             raise ValueError(f"Give num_classes or condition_shape, one of them, not {num_classes!r} and {condition_shape!r}.")
         super().__init__(
-            image_shape, latent_dim, hidden=hidden, filters=filters, activation=activation, likelihood=likelihood,
-            variance=variance, beta=beta, importance_samples=importance_samples, seed=seed, name=name, num_classes=num_classes,
-            condition_shape=condition_shape, condition_at=condition_at, learned_prior=learned_prior,
+            image_shape, latent_dim, hidden=hidden, filters=filters, blocks=blocks, activation=activation,
+            likelihood=likelihood, variance=variance, beta=beta, importance_samples=importance_samples, seed=seed, name=name,
+            num_classes=num_classes, condition_shape=condition_shape, condition_at=condition_at, learned_prior=learned_prior,
         )  # fmt: skip
 
     def get_config(self):

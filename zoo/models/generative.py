@@ -4,6 +4,7 @@ import functools
 
 import keras
 import tensorflow as tf
+from keras import ops
 
 from zoo import latents
 from zoo.verbs import Verbs
@@ -55,18 +56,28 @@ class Generative(Verbs, keras.Model):
         """The images and the condition of a dataset element, ``images`` or ``(images, labels or condition)``."""
         images, condition, _ = keras.utils.unpack_x_y_sample_weight(data)
         if not images.dtype.is_floating:
-            raise ValueError(f"Images must be floating-point numbers in [0, 1], but they are {images.dtype.name}: divide them by 255.")
+            raise ValueError(
+                f"Images must be floating-point numbers in [0, 1], but they are {images.dtype.name}: divide them by 255."
+            )
         if images.shape[1:] != self.image_shape:
-            raise ValueError(f"Images must have the shape (n, {', '.join(map(str, self.image_shape))}), but theirs is {images.shape}.")
+            raise ValueError(
+                f"Images must have the shape (n, {', '.join(map(str, self.image_shape))}), but theirs is {images.shape}."
+            )
         if not self.condition_spec():
-            return tf.cast(images, tf.float32), None
+            return self.full(images), None
         if condition is None:
             needed = self.condition_spec()[0].name
-            raise ValueError(f"This model is conditional: each dataset element must be (images, {needed}), but it is images alone.")
-        return tf.cast(images, tf.float32), tf.cast(condition, self.condition_spec()[0].dtype)
+            raise ValueError(
+                f"This model is conditional: each dataset element must be (images, {needed}), but it is images alone."
+            )
+        return self.full(images), condition if self.condition_shape is None else self.full(condition)
 
     def _sample_tensor(self, seed, condition):
         return self.decode_tensor(latents.normal_tensor(seed, self.latent_dim), condition)
+
+    def full(self, tensor):
+        """In full precision, float32 under mixed precision too: sums over pixels want it."""
+        return ops.cast(tensor, keras.config.floatx())
 
     def compile_from_config(self, config):
         # Keras restores no custom compile() by itself: it warns and leaves the model uncompiled.

@@ -1,18 +1,72 @@
 """The encoder and the decoder of a variational model, as functional Keras models.
 
-The encoder is convolutional stages (``filters``, each halving the grid) and then dense layers (``hidden``); the decoder is
-the same backwards. Without filters both are the dense networks of the papers.
-
-What the model is conditioned on joins the first layer of either network as an added linear projection, which equals
-concatenating it (a label as one-hot vector) with that layer's input.
+The encoder is convolutional stages (``filters``, each halving the grid), residual blocks on the last grid (``blocks``) and
+dense layers (``hidden``); the decoder is the same backwards, and goes from the last grid to the image at once, by a
+sub-pixel convolution (Shi et al. 2016, eq. 4). Without filters both are the dense networks of the papers. What the model is
+conditioned on is concatenated with the input of the first dense layer of either.
 """
 
 import math
 
 import keras
+import tensorflow as tf
 from keras import layers, ops
 
-KERNEL_SIZE = 5
+
+@keras.saving.register_keras_serializable("zoo")
+class Center(layers.Layer):
+    """Subtracts a constant image: the mean of the training data once the model has adapted to them, zero before."""
+
+    def build(self, shape):
+        self.mean = self.add_weight(shape=shape[1:], initializer="zeros", trainable=False, name="mean")
+
+    def call(self, images):
+        return images - self.mean
+
+
+@keras.saving.register_keras_serializable("zoo")
+class PixelBias(layers.Layer):
+    """Adds a number of its own to each pixel."""
+
+    def build(self, shape):
+        self.bias = self.add_weight(shape=shape[1:], initializer="zeros", name="bias")
+
+    def call(self, images):
+        return images + self.bias
+
+
+@keras.saving.register_keras_serializable("zoo")
+class OneHot(layers.Layer):
+    """Labels ``(n,)`` to ``(n, num_classes)``."""
+
+    def __init__(self, num_classes, **kwargs):
+        super().__init__(**kwargs)
+        self.num_classes = num_classes
+
+    def call(self, labels):
+        return ops.one_hot(labels, self.num_classes, dtype=self.compute_dtype)
+
+    def get_config(self):
+        return super().get_config() | {"num_classes": self.num_classes}
+
+
+@keras.saving.register_keras_serializable("zoo")
+class DepthToSpace(layers.Layer):
+    """Lays the channels of each cell out as ``stride`` x ``stride`` pixels: the shuffle of Shi et al. 2016, eq. 4."""
+
+    def __init__(self, stride, **kwargs):
+        super().__init__(**kwargs)
+        self.stride = stride
+
+    def call(self, grid):
+        return tf.nn.depth_to_space(grid, self.stride)
+
+    def compute_output_shape(self, shape):
+        n, height, width, channels = shape
+        return n, height * self.stride, width * self.stride, channels // self.stride**2
+
+    def get_config(self):
+        return super().get_config() | {"stride": self.stride}
 
 
 @keras.saving.register_keras_serializable("zoo")
@@ -29,19 +83,8 @@ class ToPrior(layers.Layer):
         return mean + ops.exp(log_var / 2) * z
 
 
-@keras.saving.register_keras_serializable("zoo")
-class Center(layers.Layer):
-    """Subtracts a constant image, the mean of the training data once the model has adapted to them; zero before."""
-
-    def build(self, shape):
-        self.mean = self.add_weight(shape=shape[1:], initializer="zeros", trainable=False, name="mean")
-
-    def call(self, images):
-        return images - self.mean
-
-
 def encoder_and_decoder(
-    image_shape, latent_dim, hidden, filters, activation, *, parameters, num_classes, condition_shape, learned_prior
+    image_shape, latent_dim, hidden, filters, blocks, activation, *, parameters, num_classes, condition_shape, learned_prior
 ) -> tuple[keras.Model, keras.Model]:
     """Builds both networks; ``parameters`` is how many numbers describe p(x | z) of a pixel.
 
@@ -51,59 +94,66 @@ def encoder_and_decoder(
     Raises:
         ValueError: where the stages do not divide the image's grid.
     """
-    stride = 2 ** len(filters)
     height, width, channels = image_shape
+    stride = 2 ** len(filters)
     if height % stride or width % stride:
         raise ValueError(f"{len(filters)} filters halve the grid as often: {height}x{width} is not a multiple of {stride}.")
+
+    def activate(x):
+        return layers.Activation(activation)(x)
+
+    def residual_blocks(x):
+        for i in range(blocks):
+            branch = layers.Conv2D(
+                x.shape[-1], 3, padding="same", kernel_initializer=keras.initializers.VarianceScaling(0.1), name=f"block_{i}"
+            )
+            x = x + branch(activate(x))
+        return x
 
     def condition_input():
         if num_classes:
             return keras.Input((), dtype="int32", name="label")
         return keras.Input(condition_shape, name="condition") if condition_shape else None
 
-    def project(condition, units, name):
-        if num_classes:
-            return layers.Embedding(num_classes, units, name=name)(condition)
-        return layers.Dense(units, name=name)(layers.Flatten()(condition))
+    def flat(condition):
+        return OneHot(num_classes)(condition) if num_classes else layers.Flatten()(condition)
 
-    def model(x, condition, outputs, name):
-        return keras.Model(x if condition is None else [x, condition], outputs, name=name)
+    def model(first, condition, outputs, name):
+        return keras.Model(first if condition is None else [first, condition], outputs, name=name)
 
     def encoder():
         images, condition = keras.Input(image_shape, name="images"), condition_input()
         x = Center(name="center")(images)
         for i, size in enumerate(filters):
-            x = layers.Conv2D(size, KERNEL_SIZE, strides=2, padding="same", name=f"conv_{i}")(x)
-            if i == 0 and condition is not None:
-                x = x + layers.Reshape((1, 1, size))(project(condition, size, "projection"))
-            x = layers.Activation(activation)(x)
+            x = layers.Conv2D(size, 3 if i else 5, strides=2, padding="same", name=f"conv_{i}")(x if i == 0 else activate(x))
+        if filters:
+            x = activate(residual_blocks(x))
         x = layers.Flatten()(x)
+        if condition is not None:
+            x = layers.Concatenate()([x, flat(condition)])
         for i, size in enumerate(hidden):
-            x = layers.Dense(size, name=f"dense_{i}")(x)
-            if i == 0 and not filters and condition is not None:
-                x = x + project(condition, size, "projection")
-            x = layers.Activation(activation)(x)
+            x = activate(layers.Dense(size, name=f"dense_{i}")(x))
         mean, log_var = layers.Dense(latent_dim, name="mean")(x), layers.Dense(latent_dim, name="log_var")(x)
         return model(images, condition, [mean, log_var], "encoder")
 
     def decoder():
         z, condition = keras.Input((latent_dim,), name="z"), condition_input()
         x = z
-        if learned_prior:
-            h = layers.Activation(activation)(project(condition, (hidden or [latent_dim])[-1], "prior"))
-            x = ToPrior()(z, layers.Dense(latent_dim, name="prior_mean")(h), layers.Dense(latent_dim, name="prior_log_var")(h))
-        sizes = [channels * parameters, *filters]
-        grid = (height // stride, width // stride, sizes[-1])
-        for i, size in enumerate([*reversed(hidden), math.prod(grid)]):
-            if i > 0:
-                x = layers.Activation(activation)(x)
-            x = layers.Dense(size, name=f"dense_{i}")(x)
-            if i == 0 and condition is not None:
-                x = x + project(condition, size, "projection")
-        x = layers.Reshape(grid)(x)
-        for i, size in enumerate(reversed(sizes[:-1])):
-            x = layers.Activation(activation)(x)
-            x = layers.Conv2DTranspose(size, KERNEL_SIZE, strides=2, padding="same", name=f"conv_{i}")(x)
+        if condition is not None:
+            y = flat(condition)
+            if learned_prior:
+                h = activate(layers.Dense(max(hidden, default=latent_dim), name="prior")(y))
+                mean, log_var = (layers.Dense(latent_dim, name=f"prior_{part}")(h) for part in ("mean", "log_var"))
+                x = ToPrior(name="to_prior")(z, mean, log_var)
+            x = layers.Concatenate()([x, y])
+        grid = (height // stride, width // stride, [channels * parameters, *filters][-1])
+        for i, size in enumerate(reversed(hidden)):
+            x = activate(layers.Dense(size, name=f"dense_{i}")(x))
+        x = layers.Reshape(grid)(layers.Dense(math.prod(grid), name=f"dense_{len(hidden)}")(x))
+        if filters:
+            x = activate(residual_blocks(x))
+            x = layers.Conv2D(stride**2 * channels * parameters, 3, padding="same", use_bias=False, name="sub_pixels")(x)
+            x = PixelBias(name="bias")(DepthToSpace(stride, name="to_space")(x))
         return model(z, condition, x, "decoder")
 
     return encoder(), decoder()

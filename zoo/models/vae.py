@@ -16,6 +16,7 @@ class VAE(Variational):
             (200, 200), the network of Burda et al. 2015.
         filters: tuple of int. Channels of the encoder's convolutional stages, each of which halves the grid; the decoder's
             are the same backwards. Defaults to (), a dense network.
+        blocks: int. Residual blocks after the convolutional stages. Defaults to 0.
         activation: str. Activation of the hidden layers. Defaults to "tanh".
         likelihood: str. "bernoulli" (grey pixels count as means) or "gaussian". Defaults to "bernoulli".
         variance: float. Variance of a Gaussian likelihood; None learns one for each pixel. Defaults to None.
@@ -27,7 +28,7 @@ class VAE(Variational):
     Example:
 
     ```python
-    model = zoo.models.VAE(latent_dim=20, filters=(32, 64), hidden=(256,), activation="elu")
+    model = zoo.models.VAE(latent_dim=20, filters=(16, 32), hidden=(128,), activation="elu")
     model.fit(images, batch_size=128, epochs=10)
     model.sample(16, seed=0)
     ```
@@ -37,10 +38,10 @@ class VAE(Variational):
     """
 
     def __init__(
-        self, image_shape=(28, 28, 1), latent_dim=50, *, hidden=(200, 200), filters=(), activation="tanh", likelihood="bernoulli",
-        variance=None, beta=1.0, importance_samples=1, seed=0, name=None,
+        self, image_shape=(28, 28, 1), latent_dim=50, *, hidden=(200, 200), filters=(), blocks=0, activation="tanh",
+        likelihood="bernoulli", variance=None, beta=1.0, importance_samples=1, seed=0, name=None,
     ):  # fmt: skip
         super().__init__(
-            image_shape, latent_dim, hidden=hidden, filters=filters, activation=activation, likelihood=likelihood,
-            variance=variance, beta=beta, importance_samples=importance_samples, seed=seed, name=name,
+            image_shape, latent_dim, hidden=hidden, filters=filters, blocks=blocks, activation=activation,
+            likelihood=likelihood, variance=variance, beta=beta, importance_samples=importance_samples, seed=seed, name=name,
         )  # fmt: skip

@@ -30,15 +30,16 @@ class Variational(VariationalVerbs, Generative):
     """
 
     def __init__(
-        self, image_shape, latent_dim, *, hidden, filters, activation, likelihood, variance, beta, importance_samples, seed,
-        name, num_classes=None, condition_shape=None, condition_at=None, learned_prior=False,
+        self, image_shape, latent_dim, *, hidden, filters, blocks, activation, likelihood, variance, beta, importance_samples,
+        seed, name, num_classes=None, condition_shape=None, condition_at=None, learned_prior=False,
     ):  # fmt: skip
         if likelihood not in ("bernoulli", "gaussian"):
             raise ValueError(f"likelihood must be 'bernoulli' or 'gaussian', but it is {likelihood!r}.")
         if variance is not None and (likelihood != "gaussian" or variance <= 0):
-            raise ValueError(f"variance must be positive and goes with likelihood='gaussian', but it is {variance!r} with {likelihood!r}.")
+            raise ValueError(f"variance must be positive and goes with likelihood='gaussian', but it is {variance!r}.")
         self.image_shape, self.latent_dim = tuple(image_shape), checks.count(latent_dim, "latent_dim")
-        self.hidden, self.filters, self.activation = tuple(hidden), tuple(filters), activation
+        self.hidden, self.filters, self.blocks = tuple(hidden), tuple(filters), blocks
+        self.activation = activation
         self.likelihood, self.variance = likelihood, variance
         self.beta, self.importance_samples = beta, checks.count(importance_samples, "importance_samples")
         self.seed = seed
@@ -46,12 +47,12 @@ class Variational(VariationalVerbs, Generative):
         self.condition_shape = None if condition_shape is None else tuple(condition_shape)
         self.condition_at = None if condition_at is None else tuple(condition_at)
         self.encoder, self.decoder = networks.encoder_and_decoder(
-            self.image_shape, self.latent_dim, self.hidden, self.filters, activation,
+            self.image_shape, self.latent_dim, self.hidden, self.filters, blocks, activation,
             parameters=2 if likelihood == "gaussian" and variance is None else 1,
             num_classes=num_classes, condition_shape=self.condition_shape, learned_prior=learned_prior,
         )  # fmt: skip
         inputs = self.encoder.input
-        images, condition = inputs if isinstance(inputs, list) else (inputs, None)
+        condition = inputs[1] if isinstance(inputs, list) else None
         mean, _ = self.encoder(inputs)
         super().__init__(inputs, self.decode_tensor(mean, condition), name=name)
         self._trackers = [keras.metrics.Mean(name=name) for name in ("loss", "reconstruction", "kl")]
@@ -63,7 +64,7 @@ class Variational(VariationalVerbs, Generative):
 
     def adapt(self, images) -> None:
         """Starts an untrained model from the mean image of the data, which saves the first epochs: the encoder's input is
-        centred by it, and the decoder's last bias gives it.
+        centred by it, and the decoder's last bias gives it where the likelihood is Bernoulli.
 
         Args:
             images: float ``(n, height, width, channels)`` in [0, 1].
@@ -74,11 +75,9 @@ class Variational(VariationalVerbs, Generative):
         mean = checks.images(images, self.image_shape).mean(axis=0)
         self.encoder.get_layer("center").mean.assign(mean)
         bias = next(layer for layer in reversed(self.decoder.layers) if layer.weights).bias
-        by_channel = mean.mean(axis=(0, 1))
         if self.likelihood == "bernoulli":
-            mean = mean if bias.shape[0] == mean.size else by_channel
             mean = np.clip(mean, 1e-3, 1 - 1e-3)
-            bias.assign(np.log(mean / (1 - mean)).ravel())
+            bias.assign(np.log(mean / (1 - mean)).reshape(bias.shape))
 
     @property
     def metrics(self):
@@ -86,7 +85,7 @@ class Variational(VariationalVerbs, Generative):
 
     def train_step(self, data):
         images, condition = self.unpack(data)
-        # The noise is a function of the seed and the step, so that a model that was saved and loaded goes on as if it had not been.
+        # Noise is a function of the seed and the step, so that a model that was saved and loaded goes on unchanged.
         noise = self._noise(images, step=self.optimizer.iterations)
         with tf.GradientTape() as tape:
             loss, reconstruction, kl = self.negative_bound(images, condition, noise, training=True)
@@ -126,7 +125,7 @@ class Variational(VariationalVerbs, Generative):
 
         Pixels that the condition gives are left out: the model is p(the other pixels | condition).
         """
-        parameters = ops.cast(parameters, "float32")
+        parameters = self.full(parameters)
         if self.likelihood == "bernoulli":
             pixels = images * parameters - ops.softplus(parameters)
         else:
@@ -136,10 +135,10 @@ class Variational(VariationalVerbs, Generative):
 
     def encode_tensor(self, images, condition=None, training=False):
         mean, log_var = self.encoder(images if condition is None else [images, condition], training=training)
-        return ops.cast(mean, "float32"), ops.cast(log_var, "float32")
+        return self.full(mean), self.full(log_var)
 
     def decode_tensor(self, z, condition=None):
-        parameters = ops.cast(self._decoder(z, condition, training=False), "float32")
+        parameters = self.full(self._decoder(z, condition, training=False))
         if self.likelihood == "bernoulli":
             images = ops.sigmoid(parameters)
         else:
@@ -217,8 +216,8 @@ class Variational(VariationalVerbs, Generative):
     def get_config(self):
         return {
             "image_shape": self.image_shape, "latent_dim": self.latent_dim, "hidden": self.hidden, "filters": self.filters,
-            "activation": self.activation, "likelihood": self.likelihood, "variance": self.variance, "beta": self.beta,
-            "importance_samples": self.importance_samples, "seed": self.seed, "name": self.name,
+            "blocks": self.blocks, "activation": self.activation, "likelihood": self.likelihood, "variance": self.variance,
+            "beta": self.beta, "importance_samples": self.importance_samples, "seed": self.seed, "name": self.name,
         }  # fmt: skip
 
     def _decoder(self, z, condition, training):
@@ -227,7 +226,7 @@ class Variational(VariationalVerbs, Generative):
     def _gaussian(self, parameters):
         """Mean and log-variance of a Gaussian likelihood, bounded below as ``MIN_LOG_VAR`` says."""
         if self.variance is not None:
-            return parameters, math.log(self.variance)
+            return parameters, ops.full_like(parameters, math.log(self.variance))
         mean, log_var = ops.split(parameters, 2, axis=-1)
         return mean, MIN_LOG_VAR + ops.softplus(log_var - MIN_LOG_VAR)
 
@@ -242,7 +241,8 @@ class Variational(VariationalVerbs, Generative):
     def _noise(self, images, step):
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
         seed = tf.random.fold_in(tf.stack([tf.cast(self.seed, tf.int64), tf.cast(step, tf.int64)]), tf.cast(replica, tf.int64))
-        return tf.random.stateless_normal([self.importance_samples, tf.shape(images)[0], self.latent_dim], seed)
+        shape = [self.importance_samples, tf.shape(images)[0], self.latent_dim]
+        return self.full(tf.random.stateless_normal(shape, seed))
 
     def _report(self, *values):
         for tracker, value in zip(self._trackers, values):

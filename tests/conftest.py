@@ -1,0 +1,41 @@
+"""What the tests share: quiet TensorFlow, small real data, and small models of every kind."""
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+
+import keras
+import numpy as np
+import pytest
+
+from zoo import datasets
+
+FIXTURE = str(Path(__file__).parent / "tensorflow_datasets")
+WHOLE = Path(os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")).expanduser()
+
+
+def pytest_collection_modifyitems(config, items):
+    nightly = "nightly" in config.getoption("markexpr")
+    for item in items:
+        if item.get_closest_marker("nightly") and not nightly:
+            item.add_marker(pytest.mark.skip(reason="nightly"))
+        if item.get_closest_marker("data") and not (WHOLE / "mnist").is_dir():
+            item.add_marker(pytest.mark.skip(reason=f"the whole data sets are not in {WHOLE}"))
+
+
+@pytest.fixture(autouse=True)
+def same_seed():
+    keras.utils.set_random_seed(0)
+
+
+@pytest.fixture(scope="session")
+def digits():
+    """The first real digits and their labels: float32 (300, 28, 28, 1) in [0, 1], int32 (300,)."""
+    return datasets.load("mnist", "train", FIXTURE)
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)

@@ -1,0 +1,38 @@
+"""Cuts the first images of real data sets into a small folder in tensorflow-datasets' own format.
+
+python tests/make_fixture.py DATA_DIR writes tests/tensorflow_datasets from a folder that tensorflow-datasets prepared.
+"""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import tensorflow as tf
+
+SPLITS = {"train": 300, "validation": 100, "test": 100}
+TARGET = Path(__file__).parent / "tensorflow_datasets"
+
+
+def cut(source: Path, target: Path) -> None:
+    """Copies one prepared data set with only the first images of each split."""
+    target.mkdir(parents=True)
+    for path in source.glob("*.txt"):
+        shutil.copy(path, target)
+    shutil.copy(source / "features.json", target)
+    info = json.loads((source / "dataset_info.json").read_text())
+    for split in info["splits"]:
+        (file,) = source.glob(f"*-{split['name']}.tfrecord-00000-of-00001")
+        records = list(tf.data.TFRecordDataset(str(file)).take(SPLITS[split["name"]]).as_numpy_iterator())
+        with tf.io.TFRecordWriter(str(target / file.name)) as writer:
+            for record in records:
+                writer.write(record)
+        split["shardLengths"] = [str(len(records))]
+        split["numBytes"] = str(sum(map(len, records)))
+    (target / "dataset_info.json").write_text(json.dumps(info, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    shutil.rmtree(TARGET, ignore_errors=True)
+    for path in Path(sys.argv[1]).glob("*mnist/*"):
+        cut(path, TARGET / path.parent.name / path.name)
