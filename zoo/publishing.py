@@ -8,7 +8,7 @@ import importlib.metadata
 import platform
 import shutil
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from zoo import catalog, evaluation, pictures, recipes, training
@@ -26,8 +26,10 @@ def publish(run_dir: Path, root: Path, data_dir=None) -> Path:
     """
     name = run_dir.name
     recipe, model = training.load(run_dir)
-    if recipe != recipes.named(name):
+    named = recipes.named(name)
+    if replace(recipe, metrics=named.metrics, anchors=named.anchors) != named:
         raise ValueError(f"The run in {run_dir} is not of the recipe {name}: train it again.")
+    recipe = named
     model.compile()  # What is shipped is ready for fine-tuning: a fresh optimizer, not one at the end of its schedule.
     metrics = evaluation.evaluate(model, name, recipe, data_dir=data_dir)
     folder = root / name

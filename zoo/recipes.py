@@ -21,6 +21,7 @@ class Recipe:
         epochs, batch_size: whole batches only, n // batch_size steps an epoch.
         optimizer: name of a class of ``keras.optimizers``; optimizer_arguments: its arguments but the learning rate.
         learning_rate: the highest, reached after the first 2% of the steps and left on a cosine that ends at zero.
+        precision: Keras's dtype policy in training; the trained model is float32 anyway.
         seed: of the initial weights, of the order of the images, of binarization and of the noise.
         metrics: evaluations of the card, ``{name: arguments}`` as in ``zoo.evaluation``.
         anchors: the published value that a metric is compared with, {value, source, mark}: A read in the paper or its code,
@@ -40,15 +41,40 @@ class Recipe:
     split: str = "train"
     binarize: str | None = "dynamic"
     condition: str | None = None
+    precision: str = "float32"
     seed: int = 0
     metrics: dict = field(default_factory=dict)
     anchors: dict = field(default_factory=dict)
 
 
-IWAE = "Burda et al. 2015, arXiv 1509.00519"
 KINGMA = "Kingma & Welling 2013, arXiv 1312.6114"
 SOHN = "Sohn, Lee & Yan 2015, NeurIPS 28"
+IWAE = "Burda et al. 2015, arXiv 1509.00519"
+
+# Muon (Jordan 2024, https://kellerjordan.github.io/posts/muon) reaches the bound of Adam in a third of the time here.
 MUON = {"weight_decay": None, "adam_weight_decay": None, "adam_lr_ratio": 0.5}
+CONVOLUTIONAL = {"latent_dim": 40, "filters": [16, 32], "blocks": 2, "hidden": [128], "activation": "elu"}
+
+
+def convolutional(family: str, dataset: str, epochs: int, **settings) -> Recipe:
+    """A recipe of the convolutional network on binarized images, plain or label-conditional."""
+    conditional = family == "CVAE"
+    return Recipe(
+        family=family,
+        model=CONVOLUTIONAL | ({"num_classes": 10} if conditional else {}),
+        dataset=dataset,
+        condition="label" if conditional else None,
+        epochs=epochs,
+        batch_size=250,
+        learning_rate=0.015,
+        optimizer="Muon",
+        optimizer_arguments=MUON,
+        precision="mixed_bfloat16",
+        metrics={"nll": {"samples": 1000}},
+        paper=SOHN if conditional else KINGMA,
+        **settings,
+    )
+
 
 RECIPES = {
     "vae_dense_mnist": Recipe(
@@ -57,12 +83,53 @@ RECIPES = {
         dataset="mnist",
         epochs=900,
         batch_size=1000,
+        learning_rate=0.015,
         optimizer="Muon",
         optimizer_arguments=MUON,
-        learning_rate=0.015,
         metrics={"nll": {"samples": 5000}},
         anchors={"nll": {"value": 86.76, "source": f"{IWAE}, table 1, VAE with k=1", "mark": "B"}},
         paper=KINGMA,
+    ),
+    "vae_mnist": convolutional(
+        "VAE",
+        "mnist",
+        epochs=240,
+        anchors={
+            "nll": {"value": 84.08, "source": "the diagonal-Gaussian VAE of Kingma et al. 2016, arXiv 1606.04934", "mark": "M"}
+        },
+    ),
+    "cvae_mnist": convolutional(
+        "CVAE",
+        "mnist",
+        epochs=160,
+        anchors={"nll": {"value": 82.32, "source": "a label-conditional VAE with k=1, 5,000 samples", "mark": "B"}},
+    ),
+    "vae_fashion_mnist": convolutional("VAE", "fashion_mnist", epochs=60),
+    "cvae_fashion_mnist": convolutional("CVAE", "fashion_mnist", epochs=60),
+    "cvae_quadrant_mnist": Recipe(
+        family="CVAE",
+        model={
+            "latent_dim": 20,
+            "hidden": [256, 256],
+            "activation": "relu",
+            "condition_shape": [14, 14, 1],
+            "condition_at": [14, 0],
+            "learned_prior": True,
+        },
+        dataset="mnist",
+        binarize=None,
+        condition="patch",
+        epochs=60,
+        batch_size=500,
+        learning_rate=0.01,
+        optimizer="Muon",
+        optimizer_arguments=MUON | {"weight_decay": 0.1},
+        metrics={"nll": {"samples": 1000}, "nll_monte_carlo": {"samples": 10_000}},
+        anchors={
+            "nll": {"value": 63.91, "source": f"{SOHN}, one quadrant given, importance sampling", "mark": "M"},
+            "nll_monte_carlo": {"value": 68.39, "source": f"{SOHN}, one quadrant given, Monte Carlo", "mark": "M"},
+        },
+        paper=SOHN,
     ),
 }
 

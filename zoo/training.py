@@ -52,7 +52,7 @@ def train(recipe: Recipe, run_dir, *, resume: bool = False, data_dir: str | None
         verbose: as in ``keras.Model.fit``.
 
     Returns:
-        The trained model.
+        The trained model, as ``load`` gives it.
 
     Raises:
         FileExistsError: where the directory holds a run and ``resume`` is not given.
@@ -68,6 +68,16 @@ def train(recipe: Recipe, run_dir, *, resume: bool = False, data_dir: str | None
             raise ValueError(
                 f"{run_dir} holds a run of another recipe or of other settings than were given: name another --run-dir."
             )
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(recipe.precision)
+    try:
+        _fit(recipe, run_dir, resume, data_dir, verbose)
+    finally:
+        keras.config.set_dtype_policy(before)
+    return load(run_dir)[1]
+
+
+def _fit(recipe, run_dir, resume, data_dir, verbose):
     images, labels = datasets.load(recipe.dataset, recipe.split, data_dir)
     condition = condition_of(recipe, images, labels)
     steps = len(images) // recipe.batch_size
@@ -79,7 +89,7 @@ def train(recipe: Recipe, run_dir, *, resume: bool = False, data_dir: str | None
     else:
         model = build(recipe, recipe.epochs * steps)
         model.adapt(images)
-        (run_dir / RECIPE).write_text(json.dumps(described, indent=1))
+        (run_dir / RECIPE).write_text(json.dumps(asdict(recipe), indent=1))
     done = int(model.optimizer.iterations) // steps
     batches = datasets.batches(
         images,
@@ -92,7 +102,6 @@ def train(recipe: Recipe, run_dir, *, resume: bool = False, data_dir: str | None
     callbacks = [Checkpoint(run_dir), keras.callbacks.TensorBoard(run_dir / "logs", write_graph=False)]
     model.fit(batches, epochs=recipe.epochs, initial_epoch=done, steps_per_epoch=steps, callbacks=callbacks, verbose=verbose)
     save(model, run_dir / MODEL)
-    return model
 
 
 def save(model: keras.Model, path: Path) -> None:

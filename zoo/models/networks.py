@@ -99,6 +99,8 @@ def encoder_and_decoder(
     if height % stride or width % stride:
         raise ValueError(f"{len(filters)} filters halve the grid as often: {height}x{width} is not a multiple of {stride}.")
 
+    full = keras.config.floatx()  # Parameters of distributions are in full precision under mixed precision too.
+
     def activate(x):
         return layers.Activation(activation)(x)
 
@@ -133,7 +135,7 @@ def encoder_and_decoder(
             x = layers.Concatenate()([x, flat(condition)])
         for i, size in enumerate(hidden):
             x = activate(layers.Dense(size, name=f"dense_{i}")(x))
-        mean, log_var = layers.Dense(latent_dim, name="mean")(x), layers.Dense(latent_dim, name="log_var")(x)
+        mean, log_var = (layers.Dense(latent_dim, dtype=full, name=name)(x) for name in ("mean", "log_var"))
         return model(images, condition, [mean, log_var], "encoder")
 
     def decoder():
@@ -149,11 +151,12 @@ def encoder_and_decoder(
         grid = (height // stride, width // stride, [channels * parameters, *filters][-1])
         for i, size in enumerate(reversed(hidden)):
             x = activate(layers.Dense(size, name=f"dense_{i}")(x))
-        x = layers.Reshape(grid)(layers.Dense(math.prod(grid), name=f"dense_{len(hidden)}")(x))
+        x = layers.Dense(math.prod(grid), dtype=None if filters else full, name=f"dense_{len(hidden)}")(x)
+        x = layers.Reshape(grid)(x)
         if filters:
             x = activate(residual_blocks(x))
             x = layers.Conv2D(stride**2 * channels * parameters, 3, padding="same", use_bias=False, name="sub_pixels")(x)
-            x = PixelBias(name="bias")(DepthToSpace(stride, name="to_space")(x))
+            x = PixelBias(dtype=full, name="bias")(DepthToSpace(stride, name="to_space")(x))
         return model(z, condition, x, "decoder")
 
     return encoder(), decoder()
