@@ -16,6 +16,7 @@ CHECKPOINT = "checkpoint.keras"
 MODEL = "model.keras"
 RECIPE = "recipe.json"
 HISTORY = "history.jsonl"
+STEPS_PER_EXECUTION = 20
 
 
 def condition_of(recipe: Recipe, images, labels):
@@ -36,7 +37,10 @@ def build(recipe: Recipe, steps: int) -> keras.Model:
     schedule = keras.optimizers.schedules.CosineDecay(
         0.0, max(1, steps - warm_up), warmup_target=recipe.learning_rate, warmup_steps=warm_up
     )
-    model.compile(getattr(keras.optimizers, recipe.optimizer)(schedule, **recipe.optimizer_arguments), steps_per_execution=20)
+    model.compile(
+        getattr(keras.optimizers, recipe.optimizer)(schedule, **recipe.optimizer_arguments),
+        steps_per_execution=STEPS_PER_EXECUTION,
+    )
     return model
 
 

@@ -1,0 +1,44 @@
+"""What every model must pass, whatever its family: small models of every kind, and the data that they take."""
+
+import numpy as np
+
+from zoo.models import CVAE, VAE
+
+MODELS = {
+    "vae_dense": lambda: VAE(latent_dim=4, hidden=(16,)),
+    "vae_convolutional": lambda: VAE(latent_dim=4, hidden=(16,), filters=(4, 8), blocks=1, activation="elu"),
+    "vae_gaussian": lambda: VAE(latent_dim=4, hidden=(16,), likelihood="gaussian", importance_samples=2),
+    "cvae_label": lambda: CVAE(latent_dim=4, hidden=(16,), num_classes=10, filters=(4,), learned_prior=True),
+    "cvae_patch": lambda: CVAE(latent_dim=4, hidden=(16,), condition_shape=(14, 14, 1), condition_at=(14, 0)),
+}
+
+
+def condition_column(model, images, labels):
+    """What stands beside the images in a data set of the model: a tuple of one array, or an empty one."""
+    if model.num_classes:
+        return (labels,)
+    return (images[:, 14:, :14],) if model.condition_shape else ()
+
+
+def conditioning(model, images, labels) -> dict:
+    """The same as arguments of a verb."""
+    column = condition_column(model, images, labels)
+    return {"labels" if model.num_classes else "condition": column[0]} if column else {}
+
+
+def signature_inputs(model, images, labels) -> dict:
+    """Inputs of each signature by name, from a batch of images: what a server would be sent."""
+    column = condition_column(model, images, labels)
+    condition = {"label" if model.num_classes else "condition": column[0]} if column else {}
+    z = np.random.default_rng(0).standard_normal((len(images), model.latent_dim), dtype=np.float32)
+    seeds = {"seed": np.arange(len(images)) + 2**40} | condition
+    seen = {"images": images} | condition
+    return {
+        "sample": seeds,
+        "serving_default": seeds,
+        "sample_png": seeds,
+        "decode": {"z": z} | condition,
+        "encode": seen,
+        "reconstruct": seen,
+        "score": seen,
+    }

@@ -1,0 +1,36 @@
+"""Two replicas of half a batch train as one of the whole, in a process of its own that has two logical devices."""
+
+import subprocess
+import sys
+import textwrap
+
+SCRIPT = """
+    import keras, numpy as np, tensorflow as tf
+    tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2)
+    from zoo.models import VAE
+
+    images = np.random.default_rng(0).random((8, 4, 4, 1), dtype="float32")
+    data = tf.data.Dataset.from_tensor_slices(images).batch(8)
+    weights, noise = [], []
+    for strategy in (tf.distribute.get_strategy(), tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])):
+        keras.utils.set_random_seed(0)
+        with strategy.scope():
+            model = VAE((4, 4, 1), latent_dim=2, hidden=(3,))
+            model.compile(keras.optimizers.SGD(1e-2))
+        # With a posterior of no width the noise has no say, and the two gradients are equal.
+        model.encoder.get_layer("log_var").weights[0].assign(np.zeros((3, 2)))
+        model.encoder.get_layer("log_var").weights[1].assign(np.full(2, -60.0))
+        model.encoder.get_layer("log_var").trainable = False
+        model.fit(data, epochs=3, verbose=0)
+        weights.append(model.get_weights())
+        drawn = strategy.run(lambda: model._noise(images[:4], step=0))
+        noise.append([tensor.numpy() for tensor in strategy.experimental_local_results(drawn)])
+    for one, two in zip(*weights):
+        np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-6)
+    assert len(noise[1]) == 2 and not np.allclose(*noise[1])
+"""
+
+
+def test_replicas_train_as_one_and_draw_noise_of_their_own():
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(SCRIPT)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
