@@ -1,0 +1,207 @@
+"""Every shipped model: whole files, one answer on every runtime, signatures and cards as the contract has them."""
+
+import json
+import re
+import shutil
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from ai_edge_litert.interpreter import Interpreter
+
+import zoo
+from tests import harness
+from tests.conftest import FIXTURE
+from zoo import catalog, datasets, latents, recipes
+from zoo.runtimes.litert import LiteRT
+from zoo.runtimes.saved_model import SavedModel
+
+NAMES = zoo.list_models()
+DRAWING = {"sample", "serving_default", "sample_png"}
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def name(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def folder(name):
+    return catalog.directory(name)
+
+
+@pytest.fixture(scope="module")
+def model(name):
+    return zoo.load(name)
+
+
+@pytest.fixture(scope="module")
+def batch(name):
+    """A hundred test images as the model was trained to see them, and their labels."""
+    recipe = recipes.named(name)
+    images, labels = datasets.load(recipe.dataset, "test", FIXTURE)
+    return (datasets.binarize(images) if recipe.binarize else images), labels
+
+
+@pytest.fixture(scope="module")
+def inputs(model, batch):
+    return harness.signature_inputs(model, *batch)
+
+
+@pytest.fixture(scope="module")
+def expected(model, inputs):
+    names = {"serving_default": "sample"}
+    return {signature: model.compute(names.get(signature, signature), given) for signature, given in inputs.items()}
+
+
+def test_there_are_models_and_each_has_a_recipe():
+    assert NAMES
+    assert set(NAMES) <= set(recipes.RECIPES)
+
+
+def test_files_are_those_of_the_card(name):
+    assert catalog.problems(name) == []
+
+
+def test_saved_model_answers_as_keras_does(folder, inputs, expected):
+    served = SavedModel(folder / "1")
+    for signature, given in inputs.items():
+        answer = served(signature, given)
+        assert set(answer) == set(expected[signature])
+        for output, value in answer.items():
+            if output == "png_bytes":
+                assert [tf.io.decode_png(png).shape for png in value] == [expected["sample"]["images"].shape[1:]] * len(value)
+                pixels = np.stack([tf.io.decode_png(png) for png in value]) / 255
+                np.testing.assert_allclose(pixels, expected["sample"]["images"], atol=0.5 / 255 + 1e-6)
+            elif output == "score":
+                np.testing.assert_allclose(value, expected[signature][output], rtol=1e-5)
+            else:
+                np.testing.assert_allclose(value, expected[signature][output], rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("signature", ["decode", "encode", "reconstruct"])
+def test_tflite_float16_answers_as_keras_does(folder, inputs, expected, signature):
+    answer = LiteRT(folder / "1" / "assets.extra" / "model.tflite")(signature, inputs[signature])
+    for output, value in answer.items():
+        np.testing.assert_allclose(value, expected[signature][output], rtol=0, atol=2e-3 if output == "images" else 1e-2)
+
+
+def test_tflite_int8_stays_close_on_images(folder, inputs, expected):
+    answer = LiteRT(folder / "1" / "assets.extra" / "model_int8.tflite")("decode", inputs["decode"])
+    assert np.abs(answer["images"] - expected["decode"]["images"]).mean() <= 0.02
+
+
+@pytest.mark.parametrize("file", ["model.tflite", "model_int8.tflite"])
+def test_tflite_files_have_the_signatures_and_builtin_operations_only(folder, model, file):
+    interpreter = Interpreter(str(folder / "1" / "assets.extra" / file))
+    assert set(interpreter.get_signature_list()) == set(model.signatures()) - DRAWING
+    operations = {detail["op_name"] for detail in interpreter._get_ops_details()}
+    assert not [operation for operation in operations if operation.startswith("Flex") or operation == "CUSTOM"]
+
+
+def test_sample_is_the_contracts_definition_on_every_runtime(name, model, batch):
+    given = harness.conditioning(model, *(column[:20] for column in batch))
+    seeds = np.arange(20) + 3
+    drawn = model.decode(latents.normal(seeds, model.latent_dim), **given)
+    for runtime, tolerance in (("keras", 0), ("saved_model", 1e-5), ("litert", 2e-3)):
+        np.testing.assert_allclose(zoo.load(name, runtime).sample(20, seed=3, **given), drawn, rtol=0, atol=tolerance)
+
+
+def test_signatures_are_the_contracts(folder, model):
+    condition = {"label": ("int32", [None])} if model.num_classes else {}
+    if model.condition_shape:
+        condition = {"condition": ("float32", [None, *model.condition_shape])}
+    seen = {"images": ("float32", [None, *model.image_shape])} | condition
+    seed, z = {"seed": ("int64", [None])} | condition, {"z": ("float32", [None, model.latent_dim])} | condition
+    given = {"sample": seed, "serving_default": seed, "sample_png": seed, "decode": z}
+    given |= {"encode": seen, "reconstruct": seen, "score": seen}
+    served = tf.saved_model.load(str(folder / "1")).signatures
+    assert set(served) == set(given)
+    for signature, function in served.items():
+        specs = function.structured_input_signature[1]
+        assert {key: (spec.dtype.name, spec.shape.as_list()) for key, spec in specs.items()} == given[signature]
+
+
+def test_the_card_is_complete(name, folder, model):
+    card = zoo.info(name)
+    assert card.name == name
+    assert card.parameters == {"generator": model.decoder.count_params(), "total": model.count_params()}
+    assert recipes.from_json(card.recipe) == recipes.named(name)
+    assert card.recipe["wall_clock_seconds"] > 0
+    assert {metric["name"] for metric in card.metrics} == set(recipes.named(name).metrics)
+    for metric in card.metrics:
+        assert set(metric) == {"name", "value", "stderr", "n", "split", "protocol", "anchor", "command"}
+        assert metric["n"] == 10_000
+        assert metric["split"] == "test"
+        assert metric["command"] == f"zoo evaluate {name} --metric {metric['name']}"
+    page = (folder / "README.md").read_text()
+    assert all(f"{metric['value']:.2f}" in page for metric in card.metrics)
+
+
+def test_a_shipped_model_is_compiled_with_a_fresh_optimizer(model):
+    assert model.compiled
+    assert int(model.optimizer.iterations) == 0
+    assert float(model.optimizer.learning_rate) == pytest.approx(1e-3)
+
+
+def test_models_config_names_every_model():
+    config = (catalog.root() / "models.config").read_text()
+    assert re.findall(r'name: "(\w+)"', config) == NAMES
+    assert re.findall(r'base_path: "/models/(\w+)"', config) == NAMES
+
+
+def test_all_together_stay_small():
+    assert sum(path.stat().st_size for path in catalog.root().rglob("*") if path.is_file()) < 160e6
+
+
+@pytest.fixture
+def shelf(tmp_path, monkeypatch):
+    """A copy of one model that a test may damage."""
+    shutil.copytree(catalog.directory(NAMES[0]), tmp_path / NAMES[0])
+    monkeypatch.setattr(catalog, "root", lambda: tmp_path)
+    return tmp_path / NAMES[0]
+
+
+@pytest.mark.parametrize(
+    ("runtime", "file"),
+    [("keras", "assets.extra/model.keras"), ("litert", "assets.extra/model.tflite"), ("saved_model", "saved_model.pb")],
+)
+def test_a_damaged_or_missing_file_is_never_parsed(shelf, runtime, file):
+    path = shelf / "1" / file
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(catalog.DamagedFileError, match=f"{path} is damaged.*restore the file"):
+        zoo.load(NAMES[0], runtime)
+    assert len(catalog.problems(NAMES[0])) == 1
+    path.unlink()
+    with pytest.raises(FileNotFoundError, match=f"{path} is missing"):
+        zoo.load(NAMES[0], runtime)
+
+
+def test_foreign_files_and_broken_cards_are_found(shelf):
+    (shelf / "1" / "extra.bin").write_bytes(b"?")
+    assert "does not belong" in catalog.problems(NAMES[0])[0]
+    card = json.loads((shelf / "card.json").read_text())
+    for broken in ("{", "[]", json.dumps({key: card[key] for key in list(card)[1:]})):
+        (shelf / "card.json").write_text(broken)
+        with pytest.raises(catalog.DamagedFileError, match="is not a model's card"):
+            zoo.info(NAMES[0])
+        assert len(catalog.problems(NAMES[0])) == 1
+
+
+def test_wrong_names_get_the_nearest():
+    with pytest.raises(ValueError, match=f"no model '{NAMES[0]}x'; the nearest is '{NAMES[0]}'"):
+        zoo.load(f"{NAMES[0]}x")
+    with pytest.raises(ValueError, match="no runtime 'kears'; the nearest is 'keras'"):
+        zoo.load(NAMES[0], "kears")
+
+
+@pytest.mark.data
+@pytest.mark.nightly
+def test_evaluate_gives_the_figures_of_the_card_again(name, model):
+    from zoo import evaluation
+
+    card = zoo.info(name)
+    for measured, stated in zip(evaluation.evaluate(model, name, recipes.named(name)), card.metrics):
+        assert abs(measured["value"] - stated["value"]) <= stated["stderr"]

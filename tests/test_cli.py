@@ -1,0 +1,104 @@
+"""The command line in processes of their own: output, exit status, one-line errors."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from PIL import Image
+
+import zoo
+from tests.conftest import FIXTURE
+
+
+def run(*arguments, cwd=None):
+    return subprocess.run(
+        [sys.executable, "-m", "zoo", *arguments], capture_output=True, text=True, cwd=cwd, env=environment(), check=False
+    )
+
+
+def environment():
+    import os
+    from pathlib import Path
+
+    return os.environ | {"TFDS_DATA_DIR": FIXTURE, "PYTHONPATH": str(Path(zoo.__file__).parent.parent)}
+
+
+def test_list_and_info():
+    assert json.loads(run("list", "--json").stdout) == zoo.list_models()
+    assert run("list", "*quadrant*").stdout.split() == zoo.list_models("*quadrant*")
+    assert json.loads(run("info", "cvae_mnist", "--json").stdout)["files"] == zoo.info("cvae_mnist").files
+    assert "published: 82.32" in run("info", "cvae_mnist").stdout
+
+
+@pytest.mark.parametrize("runtime", ["litert", "saved_model", "keras"])
+def test_sample_writes_a_sheet(tmp_path, runtime):
+    done = run("sample", "cvae_mnist", "--labels", "0-9", "--runtime", runtime, "-o", "digits.png", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "digits.png" in done.stdout
+    with Image.open(tmp_path / "digits.png") as picture:
+        assert picture.size == (10 * 30 + 2, 32)
+        assert picture.getextrema()[1] == 255
+    assert [path.name for path in tmp_path.iterdir()] == ["digits.png"]
+
+
+def test_sample_takes_a_condition(tmp_path):
+    Image.new("L", (14, 14)).save(tmp_path / "given.png")
+    done = run("sample", "cvae_quadrant_mnist", "--condition", "given.png", "-n", "4", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    with Image.open(tmp_path / "cvae_quadrant_mnist.png") as picture:
+        assert picture.size == (62, 62)
+
+
+def test_verify():
+    done = run("verify", "--json")
+    assert done.returncode == 0
+    assert json.loads(done.stdout) == {"ok": True, "problems": []}
+
+
+def test_train_evaluate_and_export(tmp_path):
+    settings = ["--set", "batch_size=100", "--set", "model.hidden=[8]", "--set", "model.latent_dim=3"]
+    done = run("train", "vae_dense_mnist", "--epochs", "1", *settings, "--run-dir", "run", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    done = run("evaluate", "run", "--metric", "nll", "--json", cwd=tmp_path)
+    (metric,) = json.loads(done.stdout)["metrics"]
+    assert metric["name"] == "nll"
+    assert metric["n"] == 100
+    assert run("export", "run", "--format", "saved_model", "-o", "base", cwd=tmp_path).returncode == 0
+    assert run("export", "run", "--format", "saved_model", "-o", "base", cwd=tmp_path).returncode == 0
+    assert sorted(path.name for path in (tmp_path / "base").iterdir()) == ["1", "2"]
+    done = run("export", "run", "--format", "tflite-int8", "-o", "model.tflite", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "model.tflite").stat().st_size > 1000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "sentence"),
+    [
+        (["sample", "cvae_mnits"], 2, "no model 'cvae_mnits'; the nearest is 'cvae_mnist'"),
+        (["sample", "cvae_mnist", "--labels", "0-x"], 2, "'0-x' is not a list of labels: write 7, 0-9 or 1,4"),
+        (["sample", "cvae_mnist", "--labels", "9-0"], 2, "empty range"),
+        (["sample", "cvae_mnist", "--labels", "10"], 2, "labels must be from 0 to 9, but 10 is among them"),
+        (["sample", "vae_mnist", "--labels", "1"], 2, "not conditional on a label"),
+        (["sample", "cvae_quadrant_mnist"], 2, "needs condition"),
+        (["sample", "cvae_mnist", "-n", "0"], 2, "0 is not in the range x>=1"),
+        (["sample", "cvae_mnist", "--seed", "-1"], 2, "-1 is not in the range"),
+        (["sample", "cvae_mnist", "-o", "no/such/folder.png"], 1, "There is no folder no/such"),
+        (["sample", "cvae_mnist", "--runtime", "torch"], 2, "'torch' is not one of"),
+        (["info", "nothing"], 2, "There is no model 'nothing'"),
+        (["train", "vae_mnits"], 2, "no recipe 'vae_mnits'; the nearest is 'vae_mnist'"),
+        (["train", "vae_mnist", "--set", "epoch=1"], 2, "no setting 'epoch'; the nearest is 'epochs'"),
+        (["train", "vae_mnist", "--set", "epochs"], 2, "--set takes KEY=VALUE"),
+        (["train", "vae_mnist", "--resume", "--run-dir", "none"], 1, "to resume from: start without --resume"),
+        (["evaluate", "vae_mnist", "--metric", "fid"], 2, "not measured by 'fid'"),
+        (["export", "vae_mnist", "--format", "onnx", "-o", "x"], 2, "'onnx' is not one of"),
+        (["verify", "nothing"], 2, "There is no model 'nothing'"),
+        (["lst"], 2, "No such command 'lst'"),
+    ],
+)
+def test_a_users_error_is_one_line(tmp_path, arguments, status, sentence):
+    done = run(*arguments, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (status, "")
+    assert sentence in done.stderr
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+    assert not any(tmp_path.iterdir())
