@@ -1,8 +1,10 @@
 """The command line in processes of their own: output, exit status, one-line errors."""
 
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -10,18 +12,12 @@ from PIL import Image
 import zoo
 from tests.conftest import FIXTURE
 
+ENVIRONMENT = os.environ | {"TFDS_DATA_DIR": FIXTURE, "PYTHONPATH": str(Path(zoo.__file__).parent.parent)}
+
 
 def run(*arguments, cwd=None):
-    return subprocess.run(
-        [sys.executable, "-m", "zoo", *arguments], capture_output=True, text=True, cwd=cwd, env=environment(), check=False
-    )
-
-
-def environment():
-    import os
-    from pathlib import Path
-
-    return os.environ | {"TFDS_DATA_DIR": FIXTURE, "PYTHONPATH": str(Path(zoo.__file__).parent.parent)}
+    command = [sys.executable, "-m", "zoo", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=ENVIRONMENT)
 
 
 def test_list_and_info():
@@ -89,6 +85,9 @@ def test_train_evaluate_and_export(tmp_path):
         (["train", "vae_mnits"], 2, "no recipe 'vae_mnits'; the nearest is 'vae_mnist'"),
         (["train", "vae_mnist", "--set", "epoch=1"], 2, "no setting 'epoch'; the nearest is 'epochs'"),
         (["train", "vae_mnist", "--set", "epochs"], 2, "--set takes KEY=VALUE"),
+        (["train", "vae_mnist", "--set", "epochs=many"], 2, "epochs is 240 in the recipe and cannot be 'many'"),
+        (["train", "vae_mnist", "--set", "model.layers=3"], 2, "VAE does not take these arguments"),
+        (["train", "vae_mnist", "--set", "batch_size=1000"], 2, "A batch of 1000 images does not fit"),
         (["train", "vae_mnist", "--resume", "--run-dir", "none"], 1, "to resume from: start without --resume"),
         (["evaluate", "vae_mnist", "--metric", "fid"], 2, "not measured by 'fid'"),
         (["export", "vae_mnist", "--format", "onnx", "-o", "x"], 2, "'onnx' is not one of"),

@@ -6,7 +6,8 @@ import textwrap
 
 SCRIPT = """
     import keras, numpy as np, tensorflow as tf
-    tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2)
+    cpu, half = tf.config.list_physical_devices("CPU")[0], tf.config.LogicalDeviceConfiguration()
+    tf.config.set_logical_device_configuration(cpu, [half, half])
     from zoo.models import VAE
 
     images = np.random.default_rng(0).random((8, 4, 4, 1), dtype="float32")

@@ -55,7 +55,7 @@ def test_a_run_holds_what_it_is_and_loads_in_float32(tmp_path):
 
 
 def test_errors(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"no checkpoint.keras .* start without --resume"):
+    with pytest.raises(FileNotFoundError, match=r"no run in .* start without --resume"):
         training.train(SMALL, tmp_path, resume=True, data_dir=FIXTURE, verbose=0)
     training.train(replace(SMALL, epochs=1), tmp_path, data_dir=FIXTURE, verbose=0)
     with pytest.raises(FileExistsError, match="go on with --resume"):

@@ -89,6 +89,8 @@ def sample(name, n, labels, condition, seed, output, runtime):
     output = Path(output or f"{name}.png")
     if not output.parent.is_dir():
         raise FileNotFoundError(f"There is no folder {output.parent} to write {output.name} to.")
+    if runtime != "litert":
+        import_tensorflow()
     model = load(name, runtime)
     if condition and model.condition_shape:
         condition = pictures.read(condition, model.condition_shape)
@@ -111,6 +113,7 @@ def sample(name, n, labels, condition, seed, output, runtime):
 def train(name, epochs, run_dir, resume, data_dir, settings):
     """Train a named model by its recipe."""
     recipe = changed(recipes.named(name), [*settings, *([f"epochs={epochs}"] if epochs else [])])
+    import_tensorflow()
     from zoo import training
 
     run_dir = run_dir or Path("runs") / name
@@ -130,9 +133,12 @@ def changed(recipe, settings):
             value = text
         part, _, argument = key.partition(".")
         known = [field.name for field in dataclasses.fields(recipe)]
+        present = getattr(recipe, key, None)
         if argument and part in ("model", "optimizer_arguments"):
             recipe = dataclasses.replace(recipe, **{part: getattr(recipe, part) | {argument: value}})
-        elif key in known and not isinstance(getattr(recipe, key), dict):
+        elif key in known and not isinstance(present, dict):
+            if present is not None and not isinstance(value, (int, float) if isinstance(present, float) else type(present)):
+                raise click.UsageError(f"{key} is {present!r} in the recipe and cannot be {value!r}, another type.")
             recipe = dataclasses.replace(recipe, **{key: value})
         else:
             raise click.UsageError(f"A recipe has no setting {key!r}{catalog.nearest(key, known)}.")
@@ -149,9 +155,9 @@ def evaluate(name_or_dir, metrics, as_json, data_dir):
     name, recipe, model = resolve(name_or_dir)
     from zoo import evaluation
 
-    names = list(metrics) or list(recipe.metrics)
-    with click.progressbar(length=10_000 * len(names), label="images", file=sys.stderr) as bar:
-        values = evaluation.evaluate(model, name, recipe, names, data_dir=data_dir, progress=bar.update)
+    metrics = evaluation.chosen(name, recipe, metrics)
+    with click.progressbar(length=10_000 * len(metrics), label=f"Measuring {name}", file=sys.stderr) as bar:
+        values = evaluation.evaluate(model, name, recipe, metrics, data_dir=data_dir, progress=bar.update)
     if as_json:
         click.echo(json.dumps({"name": name, "metrics": values}, indent=1, ensure_ascii=False))
         return
@@ -163,6 +169,7 @@ def resolve(name_or_dir):
     """A name of the catalog or the directory of a run as (name, recipe, model on the Keras runtime)."""
     from zoo.loading import load
 
+    import_tensorflow()
     path = Path(name_or_dir)
     if (path / "recipe.json").is_file():
         from zoo import training
@@ -204,9 +211,22 @@ def verify(names, as_json):
     sys.exit(1 if found else 0)
 
 
+def import_tensorflow() -> None:
+    """Imports TensorFlow without the notes on the machine that it writes before its log level counts."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with open(os.devnull, "w") as nothing:
+        os.dup2(nothing.fileno(), 2)
+    try:
+        import tensorflow  # noqa: F401
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
 def main(arguments=None) -> None:
     """Runs the command line; a user's error is one line on standard error."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         sys.exit(cli.main(arguments, prog_name="zoo", standalone_mode=False))
     except click.ClickException as error:

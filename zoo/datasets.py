@@ -64,9 +64,7 @@ def batches(images, condition=None, *, batch_size: int, seed: int | None = None,
             raise ValueError("Dynamic binarization draws anew in each epoch: give a seed, or binarize the images once.")
         return tf.data.Dataset.from_tensor_slices(columns if condition is not None else images).batch(batch_size).prefetch(2)
     columns = tuple(tf.constant(column) for column in columns)
-    steps = len(images) // batch_size
-    if not steps:
-        raise ValueError(f"A batch of {batch_size} images does not fit in a data set of {len(images)}.")
+    steps = steps_an_epoch(len(images), batch_size)
 
     def epoch(number):
         order = tf.random.experimental.stateless_shuffle(tf.range(len(images)), seed=tf.stack([seed, number]))
@@ -82,6 +80,17 @@ def batches(images, condition=None, *, batch_size: int, seed: int | None = None,
 
     epochs = tf.data.Dataset.range(first_epoch, np.iinfo(np.int64).max // steps)
     return epochs.flat_map(epoch).map(batch).prefetch(2)
+
+
+def steps_an_epoch(n: int, batch_size: int) -> int:
+    """The number of whole batches of n images.
+
+    Raises:
+        ValueError: where there is none.
+    """
+    if batch_size > n:
+        raise ValueError(f"A batch of {batch_size} images does not fit in a data set of {n}.")
+    return n // batch_size
 
 
 def _read(name, split, data_dir):

@@ -32,7 +32,10 @@ def condition_of(recipe: Recipe, images, labels):
 def build(recipe: Recipe, steps: int) -> keras.Model:
     """The recipe's model, untrained and compiled for ``steps`` steps."""
     keras.utils.set_random_seed(recipe.seed)
-    model = getattr(zoo.models, recipe.family)(**recipe.model, seed=recipe.seed)
+    try:
+        model = getattr(zoo.models, recipe.family)(**recipe.model, seed=recipe.seed)
+    except TypeError as error:
+        raise ValueError(f"{recipe.family} does not take these arguments: {error}.") from error
     warm_up = max(1, steps // 50)
     schedule = keras.optimizers.schedules.CosineDecay(
         0.0, max(1, steps - warm_up), warmup_target=recipe.learning_rate, warmup_steps=warm_up
@@ -64,14 +67,15 @@ def train(recipe: Recipe, run_dir, *, resume: bool = False, data_dir: str | None
         ValueError: where the run in the directory is of another recipe.
     """
     run_dir = Path(run_dir)
-    described = json.loads(json.dumps(asdict(recipe)))
     if (run_dir / RECIPE).exists():
         if not resume:
             raise FileExistsError(f"{run_dir} holds a run already: go on with --resume, or name another --run-dir.")
-        if json.loads((run_dir / RECIPE).read_text()) != described:
+        if recipes.from_json(json.loads((run_dir / RECIPE).read_text())) != recipe:
             raise ValueError(
                 f"{run_dir} holds a run of another recipe or of other settings than were given: name another --run-dir."
             )
+    elif resume:
+        raise FileNotFoundError(f"There is no run in {run_dir} to resume from: start without --resume.")
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(recipe.precision)
     try:
@@ -84,15 +88,13 @@ def train(recipe: Recipe, run_dir, *, resume: bool = False, data_dir: str | None
 def _fit(recipe, run_dir, resume, data_dir, verbose):
     images, labels = datasets.load(recipe.dataset, recipe.split, data_dir)
     condition = condition_of(recipe, images, labels)
-    steps = len(images) // recipe.batch_size
-    run_dir.mkdir(parents=True, exist_ok=True)
+    steps = datasets.steps_an_epoch(len(images), recipe.batch_size)
     if resume and (run_dir / CHECKPOINT).exists():
         model = keras.saving.load_model(run_dir / CHECKPOINT)
-    elif resume:
-        raise FileNotFoundError(f"There is no {CHECKPOINT} in {run_dir} to resume from: start without --resume.")
     else:
         model = build(recipe, recipe.epochs * steps)
         model.adapt(images)
+        run_dir.mkdir(parents=True, exist_ok=True)
         (run_dir / RECIPE).write_text(json.dumps(asdict(recipe), indent=1))
     done = int(model.optimizer.iterations) // steps
     batches = datasets.batches(
@@ -104,7 +106,8 @@ def _fit(recipe, run_dir, resume, data_dir, verbose):
         first_epoch=done,
     )
     callbacks = [Checkpoint(run_dir), keras.callbacks.TensorBoard(run_dir / "logs", write_graph=False)]
-    model.fit(batches, epochs=recipe.epochs, initial_epoch=done, steps_per_epoch=steps, callbacks=callbacks, verbose=verbose)
+    settings = {"epochs": recipe.epochs, "initial_epoch": done, "steps_per_epoch": steps, "shuffle": False}
+    model.fit(batches, **settings, callbacks=callbacks, verbose=verbose)
     save(model, run_dir / MODEL)
 
 

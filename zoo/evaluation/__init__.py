@@ -28,13 +28,21 @@ def evaluate(model, name: str, recipe, metrics=None, *, data_dir=None, progress=
     Raises:
         ValueError: where the recipe has no such metric.
     """
-    metrics = list(recipe.metrics) if metrics is None else metrics
-    for metric in metrics:
-        if metric not in recipe.metrics:
-            raise ValueError(f"{name} is not measured by {metric!r}{catalog.nearest(metric, recipe.metrics)}.")
     return [
         {"name": metric}
         | METRICS[metric](model, recipe, **recipe.metrics[metric], data_dir=data_dir, progress=progress)
         | {"anchor": recipe.anchors.get(metric), "command": f"zoo evaluate {name} --metric {metric}"}
-        for metric in metrics
+        for metric in chosen(name, recipe, metrics)
     ]
+
+
+def chosen(name: str, recipe, metrics) -> list[str]:
+    """The metrics that are asked for, all of the recipe's where none is named.
+
+    Raises:
+        ValueError: where the recipe has no such metric.
+    """
+    for metric in metrics or ():
+        if metric not in recipe.metrics:
+            raise ValueError(f"{name} is not measured by {metric!r}{catalog.nearest(metric, recipe.metrics)}.")
+    return list(metrics or recipe.metrics)

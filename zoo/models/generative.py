@@ -79,10 +79,15 @@ class Generative(Verbs, keras.Model):
         """In full precision, float32 under mixed precision too: sums over pixels want it."""
         return ops.cast(tensor, keras.config.floatx())
 
+    def get_compile_config(self):
+        return super().get_compile_config() | {"optimizer_built": self.optimizer.built}
+
     def compile_from_config(self, config):
         # Keras restores no custom compile() by itself: it warns and leaves the model uncompiled.
+        built = config.pop("optimizer_built")
         self.compile(**keras.saving.deserialize_keras_object(config))
-        self.optimizer.build(self.trainable_variables)
+        if built:
+            self.optimizer.build(self.trainable_variables)
 
 
 def encode_png(images):
