@@ -1,7 +1,7 @@
 """From a finished run to a folder of the catalog: ``python -m zoo.publishing runs/NAME``, for those who maintain the zoo.
 
 The model is measured, exported in every format, described by a card and a README, and renamed into place; then
-``models.config`` is written anew for every model there is.
+``models.config`` and the table in the project's README are written anew for every model there is.
 """
 
 import importlib.metadata
@@ -15,6 +15,7 @@ from zoo import catalog, evaluation, pictures, recipes, training
 from zoo.export import calibration_images, saved_model, tflite
 from zoo.files import whole
 
+TABLE_START, TABLE_END = "<!-- models: python -m zoo.publishing writes this table -->", "<!-- end of models -->"
 PACKAGES = ("tensorflow", "keras", "tensorflow-datasets", "numpy")
 
 
@@ -117,6 +118,26 @@ def models_config(names) -> str:
     return f"model_config_list {{\n{entries}}}\n"
 
 
+def table(cards) -> str:
+    """The README's table of models, from their cards."""
+    rows = ["| model | parameters | trained for | metric | test set | published |", "|---|---|---|---|---|---|"]
+    for card in cards:
+        link, minutes = f"[{card.name}](saved_models/{card.name})", card.recipe["wall_clock_seconds"] / 60
+        for metric in card.metrics:
+            anchor = metric["anchor"]
+            published = f"{anchor['value']} ({anchor['mark']})" if anchor else "–"
+            value = f"{metric['value']:.2f} ± {metric['stderr']:.2f}"
+            rows.append(
+                f"| {link} | {card.parameters['total']:,} | {minutes:.0f} min | {metric['name']} | {value} | {published} |"
+            )
+    return "\n".join(rows) + "\n"
+
+
 if __name__ == "__main__":
     for run_dir in sys.argv[1:]:
         print(publish(Path(run_dir), Path("saved_models")))
+    page = Path("README.md")
+    before, start, rest = page.read_text(encoding="utf-8").partition(f"{TABLE_START}\n")
+    _, end, after = rest.partition(TABLE_END)
+    with whole(page) as partial:
+        partial.write_text(before + start + table(map(catalog.info, catalog.list_models())) + end + after, encoding="utf-8")
