@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from zoo import latents
 from zoo.models import CVAE, VAE
 
 MODELS = {
@@ -42,3 +43,14 @@ def signature_inputs(model, images, labels) -> dict:
         "reconstruct": seen,
         "score": seen,
     }
+
+
+def answers(model, inputs) -> dict:
+    """What each signature must answer: drawn images by the contract's definition in NumPy, the rest by Keras."""
+    seeds = inputs["sample"]
+    condition = {name: value for name, value in seeds.items() if name != "seed"}
+    z = latents.normal(seeds["seed"], model.latent_dim)
+    drawn = model.compute("decode", {"z": z} | condition)
+    png = {"png_bytes": np.round(drawn["images"] * 255).astype(np.uint8)}
+    rest = {name: model.compute(name, inputs[name]) for name in ("decode", "encode", "reconstruct", "score")}
+    return {"sample": drawn, "serving_default": drawn, "sample_png": png} | rest

@@ -33,6 +33,9 @@ def test_a_dataset_of_the_user_reads_like_a_name(digits):
     alone, none = datasets.load(tf.data.Dataset.from_tensor_slices(images).filter(lambda image: True))
     np.testing.assert_array_equal(alone, images)
     assert none is None
+    tensors = np.zeros((300, 2), np.float32) + 0.5
+    beside = datasets.load(tf.data.Dataset.from_tensor_slices((images, tensors)))[1]
+    np.testing.assert_array_equal(beside, tensors)
 
 
 def take(dataset, n):
@@ -98,6 +101,11 @@ def test_without_a_seed_it_is_one_pass_in_order(digits):
             lambda: datasets.load(tf.data.Dataset.from_tensor_slices(np.full((2, 2, 2, 1), 7.0))),
             ValueError,
             "lie in \\[0, 1\\]",
+        ),
+        (
+            lambda: datasets.load(tf.data.Dataset.from_tensor_slices((np.zeros((2, 2, 2, 1)), np.eye(2, dtype=int)))),
+            ValueError,
+            "an integer label or a float tensor",
         ),
         (lambda: datasets.batches(np.zeros((3, 2, 2, 1)), batch_size=4, seed=0), ValueError, "batch of 4 images does not fit"),
         (lambda: datasets.batches(np.zeros((3, 2, 2, 1)), batch_size=1, dynamic=True), ValueError, "give a seed"),

@@ -94,6 +94,7 @@ def test_predict_is_reconstruct(model, digits):
     column = harness.condition_column(model, images, labels)
     expected = model.reconstruct(images, **harness.conditioning(model, images, labels))
     np.testing.assert_allclose(model.predict([images, *column] if column else images, verbose=0), expected, atol=1e-6)
+    np.testing.assert_allclose(model.predict(batches(model, digits, n=4), verbose=0), expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
@@ -143,11 +144,29 @@ IMAGES = np.zeros((2, 28, 28, 1), "float32")
         (lambda m: m.fit(IMAGES, verbose=0), "each dataset element must be \\(images, label\\)"),
         (lambda m: m.fit(IMAGES.astype("uint8"), np.zeros(2), verbose=0), "divide them by 255"),
         (lambda m: m.fit(IMAGES[:, :14], np.zeros(2), verbose=0), "Images must have the shape"),
+        (lambda m: m.fit(IMAGES, np.array([0.5, 1.5]), verbose=0), "Labels must be whole numbers of shape \\(n,\\)"),
+        (lambda m: m.fit(IMAGES, np.eye(10)[:2].astype(int), verbose=0), "Labels must be whole numbers of shape \\(n,\\)"),
+        (lambda m: m.fit(IMAGES, np.zeros(2, int), sample_weight=np.ones(2), verbose=0), "without sample_weight"),
+        (lambda m: m.compile(loss="mse"), "compile without loss and metrics"),
     ],
 )
 def test_an_error_says_what_was_received_and_what_is_right(call, sentence):
     with pytest.raises(ValueError, match=sentence):
         call(harness.MODELS["cvae_label"]())
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "sentence"),
+    [
+        (IMAGES + 255, np.zeros(2, int), "Images must lie in"),
+        (IMAGES - 1, np.zeros(2, int), "Images must lie in"),
+        (IMAGES, np.full(2, 10), "A label is too high"),
+        (IMAGES, np.full(2, -1), "A label is negative"),
+    ],
+)
+def test_fit_refuses_values_out_of_range(images, labels, sentence):
+    with pytest.raises(tf.errors.InvalidArgumentError, match=sentence):
+        harness.MODELS["cvae_label"]().fit(images, labels, verbose=0)
 
 
 def test_conditions_are_checked():
@@ -158,6 +177,8 @@ def test_conditions_are_checked():
         patch.sample(3, condition=np.zeros((2, 14, 14, 1), "float32"))
     with pytest.raises(ValueError, match="not conditional on a label"):
         plain.sample(2, labels=1)
+    with pytest.raises(ValueError, match="condition must lie in \\[0, 1\\]"):
+        patch.sample(1, condition=np.full((14, 14, 1), 5.0))
 
 
 @pytest.mark.parametrize(
@@ -167,6 +188,8 @@ def test_conditions_are_checked():
         ({"variance": 1.0}, "goes with likelihood='gaussian'"),
         ({"latent_dim": 0}, "latent_dim must be a whole number of at least 1"),
         ({"filters": (4, 4, 4)}, "28x28 is not a multiple of 8"),
+        ({"blocks": 2}, "blocks are convolutional and need filters"),
+        ({"seed": None}, "seed must be a whole number"),
     ],
 )
 def test_constructors_check_their_arguments(arguments, sentence):
@@ -174,6 +197,16 @@ def test_constructors_check_their_arguments(arguments, sentence):
         VAE(**arguments)
 
 
-def test_a_cvae_has_one_condition():
-    with pytest.raises(ValueError, match="Give num_classes or condition_shape"):
-        CVAE()
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({}, "Give num_classes or condition_shape"),
+        ({"num_classes": 10, "condition_shape": (3,)}, "Give num_classes or condition_shape"),
+        ({"num_classes": 0}, "num_classes must be a whole number of at least 1"),
+        ({"num_classes": 10, "condition_at": (0, 0)}, "condition_at goes with a condition_shape"),
+        ({"condition_shape": (14, 14, 1), "condition_at": (20, 0)}, "condition_at goes with a condition_shape that fits"),
+    ],
+)
+def test_a_cvae_has_one_condition(arguments, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        CVAE(**arguments)

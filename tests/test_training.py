@@ -9,6 +9,7 @@ import pytest
 
 from tests.conftest import FIXTURE
 from zoo import recipes, training
+from zoo.catalog import DamagedFileError
 
 BASE = recipes.RECIPES["cvae_mnist"]
 SMALL = replace(BASE, epochs=3, batch_size=100, model=BASE.model | {"filters": [4], "hidden": [8], "latent_dim": 3})
@@ -62,6 +63,12 @@ def test_errors(tmp_path):
         training.train(SMALL, tmp_path, data_dir=FIXTURE, verbose=0)
     with pytest.raises(ValueError, match="another recipe or of other settings"):
         training.train(SMALL, tmp_path, resume=True, data_dir=FIXTURE, verbose=0)
+    (tmp_path / training.MODEL).write_bytes((tmp_path / training.MODEL).read_bytes()[:1000])
+    with pytest.raises(DamagedFileError, match=r"model.keras is not a model that Keras can load"):
+        training.load(tmp_path)
+    (tmp_path / training.RECIPE).write_text("{")
+    with pytest.raises(DamagedFileError, match=r"recipe.json is not the recipe of a run"):
+        training.load(tmp_path)
     with pytest.raises(FileNotFoundError, match="finish the training with --resume"):
         training.load(tmp_path / "nothing")
 

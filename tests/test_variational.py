@@ -12,8 +12,10 @@ from zoo.models import CVAE, VAE
 @pytest.fixture
 def float64():
     keras.config.set_floatx("float64")
+    keras.config.set_dtype_policy("float64")
     yield
     keras.config.set_floatx("float32")
+    keras.config.set_dtype_policy("float32")
 
 
 def perturb(model, rng, scale=0.1):

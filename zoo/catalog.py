@@ -4,10 +4,12 @@ import difflib
 import fnmatch
 import hashlib
 import json
+import re
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 CARD = "card.json"
+CONFIG = "models.config"
 
 
 def root() -> Path:
@@ -76,7 +78,12 @@ class DamagedFileError(ValueError):
 
 def list_models(pattern: str = "*") -> list[str]:
     """The names of the trained models that match a glob pattern, sorted."""
-    return sorted(fnmatch.filter((path.parent.name for path in root().glob(f"*/{CARD}")), pattern))
+    return fnmatch.filter(names(root()), pattern)
+
+
+def names(root: Path) -> list[str]:
+    """The names of the models in a folder, sorted; a folder whose name starts with a dot is one that is being written."""
+    return sorted(path.parent.name for path in root.glob(f"[!.]*/{CARD}"))
 
 
 def info(name: str) -> Card:
@@ -102,12 +109,9 @@ def nearest(given: str, valid) -> str:
     return f"; the nearest is {close[0]!r}" if close else f"; there are {', '.join(sorted(valid)) or 'none'}"
 
 
-def version(folder: Path) -> Path:
-    """The newest version directory below a model's folder."""
-    numbers = [int(path.name) for path in folder.iterdir() if path.name.isdigit() and path.is_dir()]
-    if not numbers:
-        raise FileNotFoundError(f"There is no version directory in {folder}.")
-    return folder / str(max(numbers))
+def version(folder: Path, card: Card) -> Path:
+    """The version directory that the card describes."""
+    return folder / max(path.partition("/")[0] for path in card.files if path[0].isdigit())
 
 
 def describe(path: Path) -> dict:
@@ -132,6 +136,21 @@ def check(folder: Path, card: Card, *paths: Path) -> None:
             raise DamagedFileError(f"{path} does not belong to {card.name}: its card does not name it; remove the file.")
         if describe(path) != card.files[relative]:
             raise DamagedFileError(f"{path} is damaged: its SHA-256 sum is not the card's; restore the file.")
+
+
+def all_problems() -> list[str]:
+    """What is wrong on the whole shelf: ``problems`` of every model, and what belongs to none."""
+    listed = list_models()
+    found = [problem for name in listed for problem in problems(name)]
+    if not listed:
+        found.append(f"There is no model in {root()}.")
+    for path in sorted(root().glob("[!.]*")):
+        if path.name not in {*listed, CONFIG}:
+            found.append(f"{path} is no model: there is no {CARD} in it; restore the card or remove the file.")
+    served = re.findall(r'name: "([^"]*)"', (root() / CONFIG).read_text()) if (root() / CONFIG).is_file() else []
+    if served != listed:
+        found.append(f"{root() / CONFIG} names {', '.join(served) or 'nothing'}, but there are {', '.join(listed)}.")
+    return found
 
 
 def problems(name: str) -> list[str]:

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -45,7 +46,7 @@ def cli():
 def list_command(pattern, as_json):
     """List the trained models that match a glob PATTERN."""
     names = catalog.list_models(pattern)
-    click.echo(json.dumps(names) if as_json else "\n".join(names))
+    click.echo(json.dumps(names) if as_json else "".join(f"{name}\n" for name in names), nl=as_json)
 
 
 @cli.command()
@@ -85,13 +86,16 @@ def sample(name, n, labels, condition, seed, output, runtime):
     from zoo import pictures
     from zoo.loading import load
 
+    card = catalog.info(name)
+    if card.condition_shape and not condition:
+        height, width, _ = card.condition_shape
+        raise click.UsageError(f"{name} draws around a picture: give one of {width}x{height} pixels with --condition.")
     n = n or (len(labels) if labels else 16)
     output = Path(output or f"{name}.png")
     if not output.parent.is_dir():
         raise FileNotFoundError(f"There is no folder {output.parent} to write {output.name} to.")
-    if runtime != "litert":
-        import_tensorflow()
-    model = load(name, runtime)
+    with quiet():
+        model = load(name, runtime)
     if condition and model.condition_shape:
         condition = pictures.read(condition, model.condition_shape)
     if labels:
@@ -113,8 +117,8 @@ def sample(name, n, labels, condition, seed, output, runtime):
 def train(name, epochs, run_dir, resume, data_dir, settings):
     """Train a named model by its recipe."""
     recipe = changed(recipes.named(name), [*settings, *([f"epochs={epochs}"] if epochs else [])])
-    import_tensorflow()
-    from zoo import training
+    with quiet():
+        from zoo import training
 
     run_dir = run_dir or Path("runs") / name
     training.train(recipe, run_dir, resume=resume, data_dir=data_dir, verbose=1 if sys.stdout.isatty() else 2)
@@ -137,9 +141,9 @@ def changed(recipe, settings):
         if argument and part in ("model", "optimizer_arguments"):
             recipe = dataclasses.replace(recipe, **{part: getattr(recipe, part) | {argument: value}})
         elif key in known and not isinstance(present, dict):
-            if present is not None and not isinstance(value, (int, float) if isinstance(present, float) else type(present)):
-                raise click.UsageError(f"{key} is {present!r} in the recipe and cannot be {value!r}, another type.")
             recipe = dataclasses.replace(recipe, **{key: value})
+        elif isinstance(present, dict):
+            raise click.UsageError(f"{key} has parts: write {key}.KEY=VALUE.")
         else:
             raise click.UsageError(f"A recipe has no setting {key!r}{catalog.nearest(key, known)}.")
     return recipe
@@ -155,9 +159,7 @@ def evaluate(name_or_dir, metrics, as_json, data_dir):
     name, recipe, model = resolve(name_or_dir)
     from zoo import evaluation
 
-    metrics = evaluation.chosen(name, recipe, metrics)
-    with click.progressbar(length=10_000 * len(metrics), label=f"Measuring {name}", file=sys.stderr) as bar:
-        values = evaluation.evaluate(model, name, recipe, metrics, data_dir=data_dir, progress=bar.update)
+    values = evaluation.evaluate(model, name, recipe, metrics or None, data_dir=data_dir, progress=progress)
     if as_json:
         click.echo(json.dumps({"name": name, "metrics": values}, indent=1, ensure_ascii=False))
         return
@@ -165,17 +167,27 @@ def evaluate(name_or_dir, metrics, as_json, data_dir):
         click.echo(metric_line(metric))
 
 
+def progress(metric: str, done: int, total: int) -> None:
+    """A line that counts up on a terminal; a plain line at each tenth elsewhere."""
+    if sys.stderr.isatty():
+        click.echo(f"\r{metric}: {done} of {total} images", nl=done == total, err=True)
+    elif done * 10 // total > (done - 1) * 10 // total:
+        click.echo(f"{metric}: {done} of {total} images", err=True)
+
+
 def resolve(name_or_dir):
     """A name of the catalog or the directory of a run as (name, recipe, model on the Keras runtime)."""
     from zoo.loading import load
 
-    import_tensorflow()
     path = Path(name_or_dir)
     if (path / "recipe.json").is_file():
-        from zoo import training
+        with quiet():
+            from zoo import training
 
-        return (str(path), *training.load(path))
-    return name_or_dir, recipes.from_json(catalog.info(name_or_dir).recipe), load(name_or_dir)
+            return (str(path), *training.load(path))
+    recipe = recipes.from_json(catalog.info(name_or_dir).recipe)
+    with quiet():
+        return name_or_dir, recipe, load(name_or_dir)
 
 
 FORMATS = {"saved_model": None, "tflite": "float32", "tflite-float16": "float16", "tflite-int8": "int8"}
@@ -203,7 +215,7 @@ def export(name_or_dir, format_, output, data_dir):
 @JSON
 def verify(names, as_json):
     """Compare the files of every model, or of those named, with their cards."""
-    found = [problem for name in names or catalog.list_models() for problem in catalog.problems(name)]
+    found = [problem for name in names for problem in catalog.problems(name)] if names else catalog.all_problems()
     if as_json:
         click.echo(json.dumps({"ok": not found, "problems": found}, ensure_ascii=False))
     else:
@@ -211,15 +223,16 @@ def verify(names, as_json):
     sys.exit(1 if found else 0)
 
 
-def import_tensorflow() -> None:
-    """Imports TensorFlow without the notes on the machine that it writes before its log level counts."""
+@contextmanager
+def quiet():
+    """Keeps off standard error what TensorFlow and LiteRT say of the machine while they start, before a log level counts."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     sys.stderr.flush()
     kept = os.dup(2)
     with open(os.devnull, "w") as nothing:
         os.dup2(nothing.fileno(), 2)
     try:
-        import tensorflow  # noqa: F401
+        yield
     finally:
         os.dup2(kept, 2)
         os.close(kept)
@@ -229,6 +242,9 @@ def main(arguments=None) -> None:
     """Runs the command line; a user's error is one line on standard error."""
     try:
         sys.exit(cli.main(arguments, prog_name="zoo", standalone_mode=False))
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.ctx.get_help(), err=True)
+        sys.exit(2)
     except click.ClickException as error:
         fail(error.format_message(), error.exit_code)
     except (catalog.DamagedFileError, OSError) as error:
@@ -236,7 +252,7 @@ def main(arguments=None) -> None:
     except ValueError as error:
         fail(str(error), 2)
     except ModuleNotFoundError as error:
-        fail(f"This needs the package {error.name}: install it with 'pip install zoo'.", 1)
+        fail(f"This needs the package {error.name}: install it with 'pip install {error.name}'.", 1)
     except (click.Abort, KeyboardInterrupt):
         fail("Stopped.", 130)
 

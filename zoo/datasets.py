@@ -7,6 +7,7 @@ the epoch, so that a training that was interrupted goes on with the batches that
 
 import socket
 from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 import numpy as np
 import tensorflow as tf
@@ -26,7 +27,8 @@ def load(source, split: str = "train", data_dir: str | None = None) -> tuple[np.
         data_dir: where tensorflow-datasets keeps its data. None is ``TFDS_DATA_DIR``, or else ``~/tensorflow_datasets``.
 
     Returns:
-        (images, labels): float32 ``(n, height, width, channels)`` in [0, 1], and int32 ``(n,)`` or None.
+        (images, labels): float32 ``(n, height, width, channels)`` in [0, 1]; int32 ``(n,)``, float32 ``(n, …)`` where a tensor
+        stands beside each image, or None.
 
     Raises:
         FileNotFoundError: where the data are neither on this machine nor to be downloaded.
@@ -52,8 +54,8 @@ def batches(images, condition=None, *, batch_size: int, seed: int | None = None,
         images: float32 ``(n, height, width, channels)`` in [0, 1].
         condition: labels ``(n,)`` or tensors ``(n, …)`` beside the images, or None.
         batch_size: images a batch.
-        seed: None gives one pass in order. A number gives training data without end: each epoch in a new order, whole
-            batches only, n // batch_size of them an epoch; the same seed gives the same batches.
+        seed: None gives one pass in order. A number gives training data without end, for ``fit(steps_per_epoch=n //
+            batch_size)``: each epoch in a new order, whole batches only; the same seed gives the same batches.
         dynamic: whether to draw each pixel anew from a Bernoulli distribution, with its grey value as mean, each time that
             it is seen (dynamic binarization); needs a seed.
         first_epoch: the epoch to start with.
@@ -96,7 +98,9 @@ def steps_an_epoch(n: int, batch_size: int) -> int:
 def _read(name, split, data_dir):
     """A data set of tensorflow-datasets, unbatched."""
     import tensorflow_datasets as tfds
+    from absl import logging
 
+    logging.set_verbosity(logging.ERROR)  # What it has to say of a failed download, the error says.
     try:
         builder = tfds.builder(name, data_dir=data_dir, try_gcs=False)
     except tfds.core.registered.DatasetNotFoundError as error:
@@ -112,7 +116,7 @@ def _prepare(builder):
     try:
         if not builder.is_prepared():
             # tensorflow-datasets goes on trying for minutes; a host without an address says at once that there is no network.
-            for url in builder.url_infos:
+            for url in builder.url_infos if not getproxies() else ():
                 socket.getaddrinfo(urlsplit(url).hostname, None)
         builder.download_and_prepare()
     except Exception as error:  # Whatever the downloader meets, the remedy is the same.
@@ -139,4 +143,13 @@ def _arrays(dataset):
     if images.dtype == np.uint8:
         images = images / np.float32(255 if images.max() > 1 else 1)
     images = checks.images(images, images.shape[1:])
-    return images, labels[0].astype(np.int32) if labels else None
+    if not labels:
+        return images, None
+    (labels,) = labels
+    if labels.dtype.kind in "iu" and labels.ndim == 1:
+        return images, labels.astype(np.int32)
+    if labels.dtype.kind == "f" and labels.ndim > 1:
+        return images, labels.astype(np.float32)
+    raise ValueError(
+        f"Beside an image stands an integer label or a float tensor, not {labels.dtype} of shape {labels.shape[1:]}."
+    )

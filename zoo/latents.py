@@ -41,8 +41,8 @@ def philox(counter, key):
     return c0, c1, c2, c3
 
 
-def _uniform_words(seeds, blocks):
-    """Four float64 arrays (n, blocks) of uniforms in (0, 1), from int64 seeds of shape (n, 1) and block numbers (1, blocks)."""
+def _words(seeds, blocks):
+    """Four int64 arrays (n, blocks) of 24 random bits, from int64 seeds of shape (n, 1) and block numbers (1, blocks)."""
     zero = (seeds + blocks) * 0
     words = philox((zero + blocks, zero, zero, zero), (seeds & _LOW, seeds // _WORD))
     return [word // 2**8 for word in words]
@@ -58,7 +58,7 @@ def uniform(seeds, size: int) -> np.ndarray:
     seeds = np.asarray(seeds, np.int64)[:, None]
     blocks = np.arange(-(-size // 4), dtype=np.int64)[None]
     with np.errstate(over="ignore"):
-        words = np.stack(_uniform_words(seeds, blocks), axis=-1)
+        words = np.stack(_words(seeds, blocks), axis=-1)
     return ((words + 0.5) / 2**24).reshape(len(seeds), -1)[:, :size]
 
 
@@ -82,7 +82,7 @@ def normal_tensor(seeds, size: int):
     import tensorflow as tf
 
     blocks = tf.range(-(-size // 4), dtype=tf.int64)[None]
-    words = tf.stack(_uniform_words(seeds[:, None], blocks), axis=-1)
+    words = tf.stack(_words(seeds[:, None], blocks), axis=-1)
     u = (tf.cast(words, tf.float64) + 0.5) / 2**24
     radius, angle = tf.sqrt(-2 * tf.math.log(u[..., 0::2])), 2 * np.pi * u[..., 1::2]
     pairs = tf.stack([radius * tf.cos(angle), radius * tf.sin(angle)], axis=-1)

@@ -1,11 +1,8 @@
 """From a name and a runtime to a model that answers the verbs."""
 
-import re
-
 from zoo import catalog
 
 RUNTIMES = ("keras", "litert", "saved_model")
-SAVED_MODEL_FILE = re.compile(r"\d+/(?!assets\.extra/)")
 
 
 def load(name: str, runtime: str = "keras"):
@@ -14,7 +11,7 @@ def load(name: str, runtime: str = "keras"):
         raise ValueError(f"There is no runtime {runtime!r}{catalog.nearest(runtime, RUNTIMES)}.")
     folder = catalog.directory(name)
     card = catalog.info(name)
-    version = catalog.version(folder)
+    version = catalog.version(folder, card)
     if runtime == "keras":
         path = version / "assets.extra" / "model.keras"
         catalog.check(folder, card, path)
@@ -29,7 +26,8 @@ def load(name: str, runtime: str = "keras"):
         from zoo.runtimes.litert import LiteRT as Runtime
     else:
         path = version
-        catalog.check(folder, card, *(folder / file for file in card.files if SAVED_MODEL_FILE.match(file)))
+        served = (folder / file for file in card.files if file.startswith(f"{version.name}/"))
+        catalog.check(folder, card, *(file for file in served if "assets.extra" not in file.parts))
         from zoo.runtimes.saved_model import SavedModel as Runtime
     from zoo.verbs import from_card
 

@@ -31,7 +31,10 @@ def publish(run_dir: Path, root: Path, data_dir=None) -> Path:
     if replace(recipe, metrics=named.metrics, anchors=named.anchors) != named:
         raise ValueError(f"The run in {run_dir} is not of the recipe {name}: train it again.")
     recipe = named
-    model.compile()  # What is shipped is ready for fine-tuning: a fresh optimizer, not one at the end of its schedule.
+    # What is shipped starts fine-tuning afresh, not at the end of a schedule; and not compiled in the file, it is compiled with
+    # the defaults when it is loaded.
+    model.compile()
+    model.compiled = False
     metrics = evaluation.evaluate(model, name, recipe, data_dir=data_dir)
     folder = root / name
     root.mkdir(exist_ok=True)
@@ -65,10 +68,12 @@ def publish(run_dir: Path, root: Path, data_dir=None) -> Path:
         files = sorted(path for path in partial.rglob("*") if path.is_file())
         card.files.update({path.relative_to(partial).as_posix(): catalog.describe(path) for path in files})
         (partial / catalog.CARD).write_text(card.to_json(), encoding="utf-8")
+        old = root / f".{name}.old"
         if folder.exists():
-            shutil.rmtree(folder)
-    with whole(root / "models.config") as partial:
-        partial.write_text(models_config(sorted(path.parent.name for path in root.glob(f"*/{catalog.CARD}"))))
+            folder.rename(old)
+    shutil.rmtree(old, ignore_errors=True)
+    with whole(root / catalog.CONFIG) as partial:
+        partial.write_text(models_config(catalog.names(root)))
     return folder
 
 
@@ -103,7 +108,7 @@ generator has {card.parameters["generator"]:,}; latent_dim {card.latent_dim}. Tr
 Marks: A, read in the paper or its code; B, in a source that quotes it; M, remembered.
 
 ```
-zoo sample {card.name}
+zoo sample {card.name}{" --condition PICTURE.png" if card.condition_shape else ""}
 zoo info {card.name}
 zoo train {card.name}
 ```

@@ -9,6 +9,7 @@ import keras
 
 import zoo.models
 from zoo import datasets, recipes
+from zoo.catalog import DamagedFileError, nearest
 from zoo.files import whole
 from zoo.recipes import Recipe
 
@@ -36,12 +37,17 @@ def build(recipe: Recipe, steps: int) -> keras.Model:
         model = getattr(zoo.models, recipe.family)(**recipe.model, seed=recipe.seed)
     except TypeError as error:
         raise ValueError(f"{recipe.family} does not take these arguments: {error}.") from error
+    optimizer = getattr(keras.optimizers, recipe.optimizer, None)
+    if not (isinstance(optimizer, type) and issubclass(optimizer, keras.Optimizer)):
+        raise ValueError(
+            f"There is no optimizer {recipe.optimizer!r} in Keras{nearest(recipe.optimizer, dir(keras.optimizers))}."
+        )
     warm_up = max(1, steps // 50)
     schedule = keras.optimizers.schedules.CosineDecay(
         0.0, max(1, steps - warm_up), warmup_target=recipe.learning_rate, warmup_steps=warm_up
     )
     model.compile(
-        getattr(keras.optimizers, recipe.optimizer)(schedule, **recipe.optimizer_arguments),
+        optimizer(schedule, **recipe.optimizer_arguments),
         steps_per_execution=STEPS_PER_EXECUTION,
     )
     return model
@@ -70,7 +76,7 @@ def train(recipe: Recipe, run_dir, *, resume: bool = False, data_dir: str | None
     if (run_dir / RECIPE).exists():
         if not resume:
             raise FileExistsError(f"{run_dir} holds a run already: go on with --resume, or name another --run-dir.")
-        if recipes.from_json(json.loads((run_dir / RECIPE).read_text())) != recipe:
+        if _read_recipe(run_dir) != recipe:
             raise ValueError(
                 f"{run_dir} holds a run of another recipe or of other settings than were given: name another --run-dir."
             )
@@ -95,7 +101,8 @@ def _fit(recipe, run_dir, resume, data_dir, verbose):
         model = build(recipe, recipe.epochs * steps)
         model.adapt(images)
         run_dir.mkdir(parents=True, exist_ok=True)
-        (run_dir / RECIPE).write_text(json.dumps(asdict(recipe), indent=1))
+        with whole(run_dir / RECIPE) as partial:
+            partial.write_text(json.dumps(asdict(recipe), indent=1))
     done = int(model.optimizer.iterations) // steps
     batches = datasets.batches(
         images,
@@ -139,11 +146,24 @@ def load(run_dir) -> tuple[Recipe, keras.Model]:
 
     Raises:
         FileNotFoundError: where the training is not at its end.
+        DamagedFileError: where a file cannot be read.
     """
     run_dir = Path(run_dir)
     if not (run_dir / MODEL).is_file():
         raise FileNotFoundError(f"There is no {MODEL} in {run_dir}: finish the training with --resume.")
-    return recipes.from_json(json.loads((run_dir / RECIPE).read_text())), keras.saving.load_model(run_dir / MODEL)
+    recipe = _read_recipe(run_dir)
+    try:
+        return recipe, keras.saving.load_model(run_dir / MODEL)
+    except (OSError, ValueError) as error:
+        raise DamagedFileError(f"{run_dir / MODEL} is not a model that Keras can load: train it again.") from error
+
+
+def _read_recipe(run_dir) -> Recipe:
+    path = run_dir / RECIPE
+    try:
+        return recipes.from_json(json.loads(path.read_text()))
+    except (ValueError, KeyError, TypeError) as error:
+        raise DamagedFileError(f"{path} is not the recipe of a run ({error}): remove {run_dir} and train again.") from error
 
 
 def seconds(run_dir) -> float:

@@ -9,7 +9,6 @@ import numpy as np
 from zoo import checks, latents
 
 BATCH = 256
-VARIATIONAL_FAMILIES = ("VAE", "CVAE")
 
 
 class Verbs:
@@ -20,12 +19,14 @@ class Verbs:
         latent_dim: length of z.
         num_classes: number of labels, or None where the model is not conditional on a label.
         condition_shape: shape of one condition, or None where the model is not conditional on a tensor.
+        condition_at: (row, column) where the condition is a patch of the image, in [0, 1]; else None.
     """
 
     image_shape: tuple
     latent_dim: int
     num_classes: int | None
     condition_shape: tuple | None
+    condition_at: tuple | None
 
     def compute(self, signature: str, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Runs one signature of the contract on arrays that are already checked."""
@@ -96,7 +97,8 @@ class Verbs:
                 )
             if np.shape(condition) == self.condition_shape:
                 condition = np.broadcast_to(condition, (n, *self.condition_shape))
-            condition = checks.rows(condition, self.condition_shape, "condition")
+            check = checks.images if self.condition_at else checks.rows
+            condition = check(condition, self.condition_shape, "condition")
             if len(condition) != n:
                 raise ValueError(
                     f"condition must be one for all or one an image, but there are {len(condition)} for {n} images."
@@ -168,10 +170,11 @@ class VariationalVerbs(Verbs):
         return {"images": checks.images(images, self.image_shape)}
 
 
-def from_card(card, compute) -> Verbs:
-    """The verbs of a card's family, answered by ``compute(signature, inputs)`` of some runtime."""
-    model = VariationalVerbs() if card.family in VARIATIONAL_FAMILIES else Verbs()
+def from_card(card, runtime) -> Verbs:
+    """The verbs of a card's model, answered by a runtime: ``runtime(signature, inputs)`` for ``runtime.signatures``."""
+    model = VariationalVerbs() if "encode" in runtime.signatures else Verbs()
     model.image_shape, model.latent_dim = card.image_shape, card.latent_dim
     model.num_classes, model.condition_shape = card.num_classes, card.condition_shape
-    model.compute = compute
+    model.condition_at = card.recipe["model"].get("condition_at")
+    model.compute = runtime
     return model

@@ -20,7 +20,7 @@ def evaluate(model, name: str, recipe, metrics=None, *, data_dir=None, progress=
         recipe: a ``zoo.recipes.Recipe``.
         metrics: names of some of the recipe's metrics, or None for all.
         data_dir: where tensorflow-datasets keeps its data.
-        progress: called with the number of test images done since the last call.
+        progress: called with a metric's name and the numbers of images done and of all images.
 
     Returns:
         The metrics of a card: {name, value, stderr, n, split, protocol, anchor, command}.
@@ -30,7 +30,13 @@ def evaluate(model, name: str, recipe, metrics=None, *, data_dir=None, progress=
     """
     return [
         {"name": metric}
-        | METRICS[metric](model, recipe, **recipe.metrics[metric], data_dir=data_dir, progress=progress)
+        | METRICS[metric](
+            model,
+            recipe,
+            **recipe.metrics[metric],
+            data_dir=data_dir,
+            progress=progress and functools.partial(progress, metric),
+        )
         | {"anchor": recipe.anchors.get(metric), "command": f"zoo evaluate {name} --metric {metric}"}
         for metric in chosen(name, recipe, metrics)
     ]

@@ -24,7 +24,7 @@ def negative_log_likelihood(
         proposal: where they come from, as in ``Variational.log_likelihood``.
         split: a split of the recipe's data set.
         data_dir: where tensorflow-datasets keeps its data.
-        progress: called with the number of images done since the last call.
+        progress: called with the numbers of images done and of all images.
 
     Returns:
         {value, stderr, n, split, protocol}.
@@ -39,7 +39,7 @@ def negative_log_likelihood(
         given = {} if condition is None else {name: condition[rows]}
         values.append(-model.log_likelihood(images[rows], samples=samples, seed=start, proposal=proposal, **given))
         if progress:
-            progress(len(values[-1]))
+            progress(start + len(values[-1]), len(images))
     values = np.concatenate(values).astype(np.float64)
     drawn = "importance samples from the posterior" if proposal == "posterior" else "Monte Carlo samples from the prior"
     pixels = "each image binarized once with seed 0" if recipe.binarize else "grey pixels as Bernoulli means"

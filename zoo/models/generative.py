@@ -54,7 +54,9 @@ class Generative(Verbs, keras.Model):
 
     def unpack(self, data):
         """The images and the condition of a dataset element, ``images`` or ``(images, labels or condition)``."""
-        images, condition, _ = keras.utils.unpack_x_y_sample_weight(data)
+        images, condition, weights = keras.utils.unpack_x_y_sample_weight(data)
+        if weights is not None:
+            raise ValueError("The bound is a plain mean over images: train without sample_weight and class_weight.")
         if not images.dtype.is_floating:
             raise ValueError(
                 f"Images must be floating-point numbers in [0, 1], but they are {images.dtype.name}: divide them by 255."
@@ -63,6 +65,8 @@ class Generative(Verbs, keras.Model):
             raise ValueError(
                 f"Images must have the shape (n, {', '.join(map(str, self.image_shape))}), but theirs is {images.shape}."
             )
+        tf.debugging.assert_less_equal(tf.reduce_max(images), tf.cast(1, images.dtype), "Images must lie in [0, 1].")
+        tf.debugging.assert_non_negative(images, "Images must lie in [0, 1].")
         if not self.condition_spec():
             return self.full(images), None
         if condition is None:
@@ -70,7 +74,16 @@ class Generative(Verbs, keras.Model):
             raise ValueError(
                 f"This model is conditional: each dataset element must be (images, {needed}), but it is images alone."
             )
-        return self.full(images), condition if self.condition_shape is None else self.full(condition)
+        if self.condition_shape:
+            return self.full(images), self.full(condition)
+        if condition.shape.rank == 2 and condition.shape[1] == 1:
+            condition = tf.squeeze(condition, axis=1)
+        if not condition.dtype.is_integer or condition.shape.rank != 1:
+            given = f"{condition.dtype.name} of shape {condition.shape}"
+            raise ValueError(f"Labels must be whole numbers of shape (n,), but they are {given}.")
+        tf.debugging.assert_less(tf.reduce_max(condition), tf.cast(self.num_classes, condition.dtype), "A label is too high.")
+        tf.debugging.assert_non_negative(condition, "A label is negative.")
+        return self.full(images), condition
 
     def _sample_tensor(self, seed, condition):
         return self.decode_tensor(latents.normal_tensor(seed, self.latent_dim), condition)
@@ -79,15 +92,30 @@ class Generative(Verbs, keras.Model):
         """In full precision, float32 under mixed precision too: sums over pixels want it."""
         return ops.cast(tensor, keras.config.floatx())
 
-    def get_compile_config(self):
-        return super().get_compile_config() | {"optimizer_built": self.optimizer.built}
+    def compile_from_config(self, config):
+        # Keras restores no custom compile() by itself: it warns and leaves the model uncompiled.
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        self.optimizer.build(self.trainable_variables)
+
+    def _sample_tensor(self, seed, condition):
+        return self.decode_tensor(latents.normal_tensor(seed, self.latent_dim), condition)
+
+    def full(self, tensor):
+        """In full precision, float32 under mixed precision too: sums over pixels want it."""
+        return ops.cast(tensor, keras.config.floatx())
 
     def compile_from_config(self, config):
         # Keras restores no custom compile() by itself: it warns and leaves the model uncompiled.
-        built = config.pop("optimizer_built")
         self.compile(**keras.saving.deserialize_keras_object(config))
-        if built:
-            self.optimizer.build(self.trainable_variables)
+        self.optimizer.build(self.trainable_variables)
+
+    def get_build_config(self):
+        # Frozen layers must be frozen again before the optimizer is built for what is left to train.
+        return {"trainable": [layer.trainable for layer in self._flatten_layers()]}
+
+    def build_from_config(self, config):
+        for layer, trainable in zip(self._flatten_layers(), config["trainable"]):
+            layer._trainable = trainable
 
 
 def encode_png(images):

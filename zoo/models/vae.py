@@ -22,7 +22,8 @@ class VAE(Variational):
         variance: float. Variance of a Gaussian likelihood; None learns one for each pixel. Defaults to None.
         beta: float. Weight of the Kullback-Leibler divergence in the bound. Defaults to 1.0.
         importance_samples: int. Samples k of the importance-weighted bound; 1 is the evidence lower bound. Defaults to 1.
-        seed: int. Seed of the noise in training and in ``evaluate``. Defaults to 0.
+        seed: int. Seed of the noise in training and in ``evaluate``; initial weights have Keras's own,
+            ``keras.utils.set_random_seed``. Defaults to 0.
         name: str. Name of the model.
 
     Example:

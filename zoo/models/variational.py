@@ -37,6 +37,17 @@ class Variational(VariationalVerbs, Generative):
             raise ValueError(f"likelihood must be 'bernoulli' or 'gaussian', but it is {likelihood!r}.")
         if variance is not None and (likelihood != "gaussian" or variance <= 0):
             raise ValueError(f"variance must be positive and goes with likelihood='gaussian', but it is {variance!r}.")
+        if blocks and not filters:
+            raise ValueError(f"blocks are convolutional and need filters before them, but there are {blocks!r} and no filters.")
+        if type(seed) is not int or seed < 0:
+            raise ValueError(f"seed must be a whole number of at least 0, but it is {seed!r}.")
+        if num_classes is not None:
+            checks.count(num_classes, "num_classes")
+        if condition_at is not None and not (condition_shape and _fits(condition_at, condition_shape, image_shape)):
+            raise ValueError(
+                f"condition_at goes with a condition_shape that fits in the image there, but they are {condition_at!r} and "
+                f"{condition_shape!r} with images of {image_shape!r}."
+            )
         self.image_shape, self.latent_dim = tuple(image_shape), checks.count(latent_dim, "latent_dim")
         self.hidden, self.filters, self.blocks = tuple(hidden), tuple(filters), blocks
         self.activation = activation
@@ -60,6 +71,8 @@ class Variational(VariationalVerbs, Generative):
 
     def compile(self, optimizer=None, **kwargs):
         """As ``keras.Model.compile``, with Adam at 1e-3 by default; the loss is the model's own, the negative bound."""
+        if kwargs.get("loss") or kwargs.get("metrics"):
+            raise ValueError("The loss is the model's own and so are its metrics: compile without loss and metrics.")
         super().compile(optimizer=keras.optimizers.Adam(1e-3) if optimizer is None else optimizer, **kwargs)
 
     def adapt(self, images) -> None:
@@ -93,6 +106,10 @@ class Variational(VariationalVerbs, Generative):
             scaled = self.optimizer.scale_loss(loss / tf.distribute.get_strategy().num_replicas_in_sync)
         self.optimizer.apply(tape.gradient(scaled, self.trainable_variables), self.trainable_variables)
         return self._report(loss, reconstruction, kl)
+
+    def predict_step(self, data):
+        x, condition, _ = keras.utils.unpack_x_y_sample_weight(data)
+        return super().predict_step((x if condition is None or not self.condition_spec() else [x, condition],))
 
     def test_step(self, data):
         images, condition = self.unpack(data)
@@ -145,7 +162,7 @@ class Variational(VariationalVerbs, Generative):
             images = ops.clip(self._gaussian(parameters)[0], 0.0, 1.0)
         if self.condition_at is None:
             return images
-        return images * self._unknown() + ops.pad(condition, [(0, 0), *self._margins(), (0, 0)])
+        return images * self._unknown() + ops.pad(ops.clip(condition, 0.0, 1.0), [(0, 0), *self._margins(), (0, 0)])
 
     def score_tensor(self, images, condition=None):
         mean, log_var = self.encode_tensor(images, condition)
@@ -248,3 +265,9 @@ class Variational(VariationalVerbs, Generative):
         for tracker, value in zip(self._trackers, values):
             tracker.update_state(value)
         return {tracker.name: tracker.result() for tracker in self._trackers}
+
+
+def _fits(at, patch, image) -> bool:
+    """Whether a patch (height, width, channels) at (row, column) lies in an image."""
+    inside = all(first >= 0 and first + size <= whole for first, size, whole in zip(at, patch, image))
+    return len(at) == 2 and len(patch) == 3 and patch[2] == image[2] and inside

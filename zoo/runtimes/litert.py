@@ -12,6 +12,7 @@ class LiteRT:
 
     def __init__(self, path: Path):
         self._interpreter = Interpreter(str(path), num_threads=os.cpu_count())
+        self.signatures = list(self._interpreter.get_signature_list())
         self._runners = {}
 
     def __call__(self, signature: str, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

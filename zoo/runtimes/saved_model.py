@@ -11,6 +11,7 @@ class SavedModel:
 
     def __init__(self, path: Path):
         self._loaded = tf.saved_model.load(str(path))  # kept: its variables live as long as it does
+        self.signatures = list(self._loaded.signatures)
 
     def __call__(self, signature: str, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         outputs = self._loaded.signatures[signature](**{name: tf.constant(rows) for name, rows in inputs.items()})
