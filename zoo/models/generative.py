@@ -85,9 +85,6 @@ class Generative(Verbs, keras.Model):
         tf.debugging.assert_non_negative(condition, "A label is negative.")
         return self.full(images), condition
 
-    def _sample_tensor(self, seed, condition):
-        return self.decode_tensor(latents.normal_tensor(seed, self.latent_dim), condition)
-
     def full(self, tensor):
         """In full precision, float32 under mixed precision too: sums over pixels want it."""
         return ops.cast(tensor, keras.config.floatx())
@@ -99,23 +96,6 @@ class Generative(Verbs, keras.Model):
 
     def _sample_tensor(self, seed, condition):
         return self.decode_tensor(latents.normal_tensor(seed, self.latent_dim), condition)
-
-    def full(self, tensor):
-        """In full precision, float32 under mixed precision too: sums over pixels want it."""
-        return ops.cast(tensor, keras.config.floatx())
-
-    def compile_from_config(self, config):
-        # Keras restores no custom compile() by itself: it warns and leaves the model uncompiled.
-        self.compile(**keras.saving.deserialize_keras_object(config))
-        self.optimizer.build(self.trainable_variables)
-
-    def get_build_config(self):
-        # Frozen layers must be frozen again before the optimizer is built for what is left to train.
-        return {"trainable": [layer.trainable for layer in self._flatten_layers()]}
-
-    def build_from_config(self, config):
-        for layer, trainable in zip(self._flatten_layers(), config["trainable"]):
-            layer._trainable = trainable
 
 
 def encode_png(images):
