@@ -12,7 +12,9 @@ from zoo import recipes, training
 from zoo.catalog import DamagedFileError
 
 BASE = recipes.RECIPES["cvae_mnist"]
-SMALL = replace(BASE, epochs=3, batch_size=100, model=BASE.model | {"filters": [4], "hidden": [8], "latent_dim": 3})
+SMALL = replace(
+    BASE, cycles=[[2, 0.01], [1, 0.002]], batch_size=100, model=BASE.model | {"filters": [4], "hidden": [8], "latent_dim": 3}
+)
 
 
 class Stop(keras.callbacks.Callback):
@@ -27,7 +29,7 @@ class Stop(keras.callbacks.Callback):
 def test_a_resumed_training_equals_an_uninterrupted_one(name, tmp_path, monkeypatch):
     base = recipes.RECIPES[name]
     model = base.model | {"hidden": [8], "latent_dim": 3} | ({"filters": [4]} if "filters" in base.model else {})
-    recipe = replace(base, epochs=3, batch_size=100, model=model)
+    recipe = replace(base, cycles=[[2, 0.01], [1, 0.002]], batch_size=100, model=model)
     whole = training.train(recipe, tmp_path / "whole", data_dir=FIXTURE, verbose=0)
     real = keras.callbacks.TensorBoard
     monkeypatch.setattr(training, "STEPS_PER_EXECUTION", 1)
@@ -55,10 +57,20 @@ def test_a_run_holds_what_it_is_and_loads_in_float32(tmp_path):
     assert training.seconds(tmp_path) > 0
 
 
+def test_a_cycle_warms_up_and_falls_on_a_cosine():
+    schedule = training.Cycles([[1000, 0.3], [100, 0.1]])
+    ours = [float(schedule(step)) for step in (0, 10, 20, 200, 999, 1000, 1002, 1050, 1100)]
+    first = keras.optimizers.schedules.CosineDecay(0.0, 980, warmup_target=0.3, warmup_steps=20)
+    second = keras.optimizers.schedules.CosineDecay(0.0, 98, warmup_target=0.1, warmup_steps=2)
+    expected = [float(first(step)) for step in (0, 10, 20, 200, 999)] + [float(second(step)) for step in (0, 2, 50, 100)]
+    np.testing.assert_allclose(ours, expected, atol=1e-7)
+    assert training.Cycles.from_config(schedule.get_config()).cycles == schedule.cycles
+
+
 def test_errors(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no run in .* start without --resume"):
         training.train(SMALL, tmp_path, resume=True, data_dir=FIXTURE, verbose=0)
-    training.train(replace(SMALL, epochs=1), tmp_path, data_dir=FIXTURE, verbose=0)
+    training.train(replace(SMALL, cycles=[[1, 0.01]]), tmp_path, data_dir=FIXTURE, verbose=0)
     with pytest.raises(FileExistsError, match="go on with --resume"):
         training.train(SMALL, tmp_path, data_dir=FIXTURE, verbose=0)
     with pytest.raises(ValueError, match="another recipe or of other settings"):

@@ -107,7 +107,7 @@ def sample(name, n, labels, condition, seed, output, runtime):
 
 @cli.command()
 @NAME
-@click.option("--epochs", type=click.IntRange(1), help="Instead of the recipe's.")
+@click.option("--epochs", type=click.IntRange(1), help="One cycle of so many, instead of the recipe's.")
 @click.option("--run-dir", type=click.Path(file_okay=False), help="Directory of the run.  [default: runs/NAME]")
 @click.option("--resume", is_flag=True, help="Go on from the run's last checkpoint.")
 @DATA_DIR
@@ -116,7 +116,9 @@ def sample(name, n, labels, condition, seed, output, runtime):
 )
 def train(name, epochs, run_dir, resume, data_dir, settings):
     """Train a named model by its recipe."""
-    recipe = changed(recipes.named(name), [*settings, *([f"epochs={epochs}"] if epochs else [])])
+    recipe = changed(recipes.named(name), settings)
+    if epochs:
+        recipe = dataclasses.replace(recipe, cycles=[[epochs, recipe.cycles[0][1]]])
     with quiet():
         from zoo import training
 

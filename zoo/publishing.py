@@ -58,7 +58,7 @@ def publish(run_dir: Path, root: Path, data_dir=None) -> Path:
             image_shape=model.image_shape,
             num_classes=model.num_classes,
             condition_shape=model.condition_shape,
-            recipe=asdict(recipe) | {"wall_clock_seconds": round(training.seconds(run_dir))},
+            recipe=asdict(recipe) | {"epochs": recipe.epochs, "wall_clock_seconds": round(training.seconds(run_dir))},
             versions={"python": platform.python_version()}
             | {package: importlib.metadata.version(package) for package in PACKAGES},
             metrics=metrics,

@@ -17,9 +17,10 @@ class Recipe:
         model: arguments of its constructor; sizes are lists, so that a recipe equals what its JSON says.
         dataset, split: what it is trained on, as tensorflow-datasets names them.
         binarize: "dynamic" draws each pixel anew in each epoch, None takes grey pixels as means.
-        epochs, batch_size: whole batches only, n // batch_size steps an epoch.
+        batch_size: whole batches only, n // batch_size steps an epoch.
+        cycles: [epochs, learning rate] of each cycle: the rate is reached after the first 2% of the cycle's steps and left on
+            a cosine that ends at zero.
         optimizer: name of a class of ``keras.optimizers``; optimizer_arguments: its arguments but the learning rate.
-        learning_rate: the highest, reached after the first 2% of the steps and left on a cosine that ends at zero.
         precision: Keras's dtype policy in training; the trained model is float32 anyway.
         seed: of the initial weights, of the order of the images, of binarization and of the noise.
         metrics: evaluations of the card, ``{name: arguments}`` as in ``zoo.evaluation``.
@@ -31,9 +32,8 @@ class Recipe:
     family: str
     model: dict
     dataset: str
-    epochs: int
     batch_size: int
-    learning_rate: float
+    cycles: list
     paper: str
     optimizer: str = "Adam"
     optimizer_arguments: dict = field(default_factory=dict)
@@ -53,14 +53,20 @@ class Recipe:
         for key, values in valid.items():
             if getattr(self, key) not in values:
                 raise ValueError(f"{key} must be one of {', '.join(map(str, values))}, but it is {getattr(self, key)!r}.")
-        for key in ("epochs", "batch_size"):
-            value = getattr(self, key)
-            if type(value) is not int or value < 1:
-                raise ValueError(f"{key} must be a whole number of at least 1, but it is {value!r}.")
+        if type(self.batch_size) is not int or self.batch_size < 1:
+            raise ValueError(f"batch_size must be a whole number of at least 1, but it is {self.batch_size!r}.")
         if type(self.seed) is not int or self.seed < 0:
             raise ValueError(f"seed must be a whole number of at least 0, but it is {self.seed!r}.")
-        if not isinstance(self.learning_rate, (int, float)) or self.learning_rate <= 0:
-            raise ValueError(f"learning_rate must be a positive number, but it is {self.learning_rate!r}.")
+        try:
+            valid = bool(self.cycles) and all(type(epochs) is int and epochs > 0 and rate > 0 for epochs, rate in self.cycles)
+        except (TypeError, ValueError):
+            valid = False
+        if not valid:
+            raise ValueError(f"cycles must be a list of [epochs, learning rate], both above 0, but it is {self.cycles!r}.")
+
+    @property
+    def epochs(self) -> int:
+        return sum(epochs for epochs, _ in self.cycles)
 
     @property
     def condition(self) -> str | None:
@@ -77,16 +83,15 @@ MUON = {"weight_decay": None, "adam_weight_decay": None, "adam_lr_ratio": 0.5}
 CONVOLUTIONAL = {"latent_dim": 40, "filters": [16, 32], "blocks": 2, "hidden": [128], "activation": "elu"}
 
 
-def convolutional(family: str, dataset: str, epochs: int, **settings) -> Recipe:
+def convolutional(family: str, dataset: str, *, epochs: int, **settings) -> Recipe:
     """A recipe of the convolutional network on binarized images, plain or label-conditional."""
     conditional = family == "CVAE"
     return Recipe(
         family=family,
         model=CONVOLUTIONAL | ({"num_classes": 10} if conditional else {}),
         dataset=dataset,
-        epochs=epochs,
         batch_size=250,
-        learning_rate=0.006,
+        cycles=[[epochs, 0.006]],
         optimizer="Muon",
         optimizer_arguments=MUON,
         precision="mixed_bfloat16",
@@ -101,9 +106,8 @@ RECIPES = {
         family="VAE",
         model={"latent_dim": 50, "hidden": [200, 200], "activation": "tanh"},
         dataset="mnist",
-        epochs=900,
         batch_size=1000,
-        learning_rate=0.015,
+        cycles=[[900, 0.015], [200, 0.003]],
         optimizer="Muon",
         optimizer_arguments=MUON,
         metrics={"nll": {"samples": 5000}},
@@ -138,9 +142,8 @@ RECIPES = {
         },
         dataset="mnist",
         binarize=None,
-        epochs=60,
         batch_size=500,
-        learning_rate=0.01,
+        cycles=[[60, 0.01]],
         optimizer="Muon",
         optimizer_arguments=MUON | {"weight_decay": 0.1},
         metrics={"nll": {"samples": 1000}, "nll_monte_carlo": {"samples": 10_000}},

@@ -1,6 +1,7 @@
 """Trains a recipe in a run directory, so that a training that was interrupted goes on where it was."""
 
 import json
+import math
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -31,7 +32,7 @@ def condition_of(recipe: Recipe, images, labels):
 
 
 def build(recipe: Recipe, steps: int) -> keras.Model:
-    """The recipe's model, untrained and compiled for ``steps`` steps."""
+    """The recipe's model, untrained and compiled for ``steps`` steps an epoch."""
     keras.utils.set_random_seed(recipe.seed)
     try:
         model = getattr(zoo.models, recipe.family)(**recipe.model, seed=recipe.seed)
@@ -42,10 +43,7 @@ def build(recipe: Recipe, steps: int) -> keras.Model:
         raise ValueError(
             f"There is no optimizer {recipe.optimizer!r} in Keras{nearest(recipe.optimizer, dir(keras.optimizers))}."
         )
-    warm_up = max(1, steps // 50)
-    schedule = keras.optimizers.schedules.CosineDecay(
-        0.0, max(1, steps - warm_up), warmup_target=recipe.learning_rate, warmup_steps=warm_up
-    )
+    schedule = Cycles([[epochs * steps, rate] for epochs, rate in recipe.cycles])
     model.compile(
         optimizer(schedule, **recipe.optimizer_arguments),
         steps_per_execution=STEPS_PER_EXECUTION,
@@ -98,7 +96,7 @@ def _fit(recipe, run_dir, resume, data_dir, verbose):
     if resume and (run_dir / CHECKPOINT).exists():
         model = keras.saving.load_model(run_dir / CHECKPOINT)
     else:
-        model = build(recipe, recipe.epochs * steps)
+        model = build(recipe, steps)
         model.adapt(images)
         run_dir.mkdir(parents=True, exist_ok=True)
         with whole(run_dir / RECIPE) as partial:
@@ -116,6 +114,30 @@ def _fit(recipe, run_dir, resume, data_dir, verbose):
     settings = {"epochs": recipe.epochs, "initial_epoch": done, "steps_per_epoch": steps, "shuffle": False}
     model.fit(batches, **settings, callbacks=callbacks, verbose=verbose)
     save(model, run_dir / MODEL)
+
+
+@keras.saving.register_keras_serializable("zoo")
+class Cycles(keras.optimizers.schedules.LearningRateSchedule):
+    """Cosine cycles with warm restarts (Loshchilov & Hutter 2017, eq. 5), each after a linear warm-up over its first 2%.
+
+    Args:
+        cycles: list of [steps, learning rate at the cycle's height].
+    """
+
+    def __init__(self, cycles):
+        self.cycles = cycles
+
+    def __call__(self, step):
+        rate, start = 0.0, 0
+        for steps, height in self.cycles:
+            done, warm_up = keras.ops.cast(step - start, "float32"), max(1, steps // 50)
+            cosine = keras.ops.cos(math.pi * keras.ops.clip((done - warm_up) / max(1, steps - warm_up), 0.0, 1.0))
+            rate = keras.ops.where(done >= 0, height * keras.ops.minimum(done / warm_up, (1 + cosine) / 2), rate)
+            start += steps
+        return rate
+
+    def get_config(self):
+        return {"cycles": self.cycles}
 
 
 def save(model: keras.Model, path: Path) -> None:
