@@ -92,9 +92,9 @@ def test_train_evaluate_and_export(tmp_path):
         (
             ["train", "vae_mnist", "--set", "cycles=many"],
             2,
-            "cycles must be a list of [epochs, learning rate], both above 0, but it is 'many'",
+            "cycles must be a list of [epochs, learning rate, importance samples], not 'many'",
         ),
-        (["train", "vae_mnist", "--set", "model.layers=3"], 2, "VAE does not take these arguments"),
+        (["train", "vae_mnist", "--set", "model.layers=3"], 2, "does not take these arguments"),
         (["train", "vae_mnist", "--set", "batch_size=1000"], 2, "A batch of 1000 images does not fit"),
         (["train", "vae_mnist", "--resume", "--run-dir", "none"], 1, "to resume from: start without --resume"),
         (["evaluate", "vae_mnist", "--metric", "fid"], 2, "not measured by 'fid'"),

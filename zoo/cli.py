@@ -118,7 +118,7 @@ def train(name, epochs, run_dir, resume, data_dir, settings):
     """Train a named model by its recipe."""
     recipe = changed(recipes.named(name), settings)
     if epochs:
-        recipe = dataclasses.replace(recipe, cycles=[[epochs, recipe.cycles[0][1]]])
+        recipe = dataclasses.replace(recipe, cycles=[[epochs, *recipe.cycles[0][1:]]])
     with quiet():
         from zoo import training
 

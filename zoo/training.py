@@ -34,20 +34,17 @@ def condition_of(recipe: Recipe, images, labels):
 def build(recipe: Recipe, steps: int) -> keras.Model:
     """The recipe's model, untrained and compiled for ``steps`` steps an epoch."""
     keras.utils.set_random_seed(recipe.seed)
-    try:
-        model = getattr(zoo.models, recipe.family)(**recipe.model, seed=recipe.seed)
-    except TypeError as error:
-        raise ValueError(f"{recipe.family} does not take these arguments: {error}.") from error
     optimizer = getattr(keras.optimizers, recipe.optimizer, None)
     if not (isinstance(optimizer, type) and issubclass(optimizer, keras.Optimizer)):
         raise ValueError(
             f"There is no optimizer {recipe.optimizer!r} in Keras{nearest(recipe.optimizer, dir(keras.optimizers))}."
         )
-    schedule = Cycles([[epochs * steps, rate] for epochs, rate in recipe.cycles])
-    model.compile(
-        optimizer(schedule, **recipe.optimizer_arguments),
-        steps_per_execution=STEPS_PER_EXECUTION,
-    )
+    schedule = Cycles([[epochs * steps, rate] for epochs, rate, _ in recipe.cycles])
+    try:
+        model = getattr(zoo.models, recipe.family)(**recipe.model, seed=recipe.seed)
+        model.compile(optimizer(schedule, **recipe.optimizer_arguments), steps_per_execution=STEPS_PER_EXECUTION)
+    except TypeError as error:
+        raise ValueError(f"The recipe's model or optimizer does not take these arguments: {error}.") from error
     return model
 
 
@@ -101,18 +98,24 @@ def _fit(recipe, run_dir, resume, data_dir, verbose):
         run_dir.mkdir(parents=True, exist_ok=True)
         with whole(run_dir / RECIPE) as partial:
             partial.write_text(json.dumps(asdict(recipe), indent=1))
-    done = int(model.optimizer.iterations) // steps
-    batches = datasets.batches(
-        images,
-        condition,
-        batch_size=recipe.batch_size,
-        seed=recipe.seed,
-        dynamic=recipe.binarize == "dynamic",
-        first_epoch=done,
-    )
-    callbacks = [Checkpoint(run_dir), keras.callbacks.TensorBoard(run_dir / "logs", write_graph=False)]
-    settings = {"epochs": recipe.epochs, "initial_epoch": done, "steps_per_epoch": steps, "shuffle": False}
-    model.fit(batches, **settings, callbacks=callbacks, verbose=verbose)
+    done, end = int(model.optimizer.iterations) // steps, 0
+    for epochs, _, model.importance_samples in recipe.cycles:
+        end += epochs
+        if done < end:
+            batches = datasets.batches(
+                images,
+                condition,
+                batch_size=recipe.batch_size,
+                seed=recipe.seed,
+                dynamic=bool(recipe.binarize),
+                first_epoch=done,
+            )
+            callbacks = [Checkpoint(run_dir), keras.callbacks.TensorBoard(run_dir / "logs", write_graph=False)]
+            model.make_train_function(force=True)  # The cycle before may have had another number of importance samples.
+            settings = {"epochs": end, "initial_epoch": done, "steps_per_epoch": steps, "shuffle": False}
+            model.fit(batches, **settings, callbacks=callbacks, verbose=verbose)
+            done = end
+    model.importance_samples = recipe.model.get("importance_samples", 1)
     save(model, run_dir / MODEL)
 
 
