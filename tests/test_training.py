@@ -58,6 +58,8 @@ def test_a_run_holds_what_it_is_and_loads_in_float32(tmp_path):
     assert keras.config.dtype_policy().name == "float32"
     np.testing.assert_array_equal(model.sample(3), loaded.sample(3))
     assert loaded.importance_samples == 1
+    checkpoint = keras.saving.load_model(tmp_path / training.CHECKPOINT)
+    assert int(checkpoint.optimizer.iterations) == 9
     assert training.seconds(tmp_path) > 0
 
 

@@ -42,7 +42,9 @@ def build(recipe: Recipe, steps: int) -> keras.Model:
     schedule = Cycles([[epochs * steps, rate] for epochs, rate, _ in recipe.cycles])
     try:
         model = getattr(zoo.models, recipe.family)(**recipe.model, seed=recipe.seed)
-        model.compile(optimizer(schedule, **recipe.optimizer_arguments), steps_per_execution=STEPS_PER_EXECUTION)
+        # A divisor of the steps: Keras would go beyond an epoch's end to fill its last execution.
+        together = math.gcd(steps, STEPS_PER_EXECUTION)
+        model.compile(optimizer(schedule, **recipe.optimizer_arguments), steps_per_execution=together)
     except TypeError as error:
         raise ValueError(f"The recipe's model or optimizer does not take these arguments: {error}.") from error
     return model
