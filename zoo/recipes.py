@@ -125,11 +125,11 @@ RECIPES = {
     "cvae_mnist": convolutional(
         "CVAE",
         "mnist",
-        cycles=[[60, 0.006, 1], [6, 0.002, 5]],
+        cycles=[[45, 0.006, 1], [5, 0.002, 5]],
         anchors={"nll": {"value": 82.32, "source": "a label-conditional VAE with k=1, 5,000 samples", "mark": "B"}},
     ),
-    "vae_fashion_mnist": convolutional("VAE", "fashion_mnist", cycles=[[12, 0.006, 1]], samples=100),
-    "cvae_fashion_mnist": convolutional("CVAE", "fashion_mnist", cycles=[[12, 0.006, 1]], samples=100),
+    "vae_fashion_mnist": convolutional("VAE", "fashion_mnist", cycles=[[8, 0.006, 1]], samples=100),
+    "cvae_fashion_mnist": convolutional("CVAE", "fashion_mnist", cycles=[[8, 0.006, 1]], samples=100),
     "cvae_quadrant_mnist": Recipe(
         family="CVAE",
         # beta above 1 keeps the posterior near the prior, so that samples from the prior find what fits the given quadrant.
@@ -138,11 +138,11 @@ RECIPES = {
         dataset="mnist",
         binarize=None,
         batch_size=250,
-        cycles=[[25, 0.006, 1]],
+        cycles=[[16, 0.006, 1]],
         optimizer="Muon",
         optimizer_arguments=MUON,
         precision="mixed_bfloat16",
-        metrics={"nll": {"samples": 500}, "nll_monte_carlo": {"samples": 10_000, "split": "test[:1000]"}},
+        metrics={"nll": {"samples": 300}, "nll_monte_carlo": {"samples": 5000, "split": "test[:1000]"}},
         anchors={
             "nll": {"value": 63.91, "source": f"{SOHN}, one quadrant given, importance sampling", "mark": "M"},
             "nll_monte_carlo": {"value": 68.39, "source": f"{SOHN}, one quadrant given, Monte Carlo", "mark": "M"},
