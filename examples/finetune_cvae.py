@@ -19,8 +19,8 @@ def scaled(image, label):
     return keras.ops.cast(image, "float32") / 255, label
 
 
-def data(split):
-    return tfds.load("fashion_mnist", split=split, as_supervised=True).map(scaled).cache()
+def data(split, images):
+    return tfds.load("fashion_mnist", split=split, as_supervised=True).take(images).map(scaled).cache()
 
 
 def main():
@@ -30,8 +30,8 @@ def main():
     parser.add_argument("--output", default="clothes.png")
     arguments = parser.parse_args()
 
-    train = data(f"train[:{arguments.images}]").shuffle(arguments.images, seed=0).batch(100)
-    validation = data("test[:1000]").batch(100)
+    train = data("train", arguments.images).shuffle(arguments.images, seed=0).batch(100)
+    validation = data("test", 1000).batch(100)
 
     model = zoo.load("cvae_mnist")
     print("before:", model.evaluate(validation, verbose=0, return_dict=True))
