@@ -128,7 +128,7 @@ RECIPES = {
         cycles=[[45, 0.006, 1], [5, 0.002, 5]],
         anchors={"nll": {"value": 82.32, "source": "a label-conditional VAE with k=1, 5,000 samples", "mark": "B"}},
     ),
-    "vae_fashion_mnist": convolutional("VAE", "fashion_mnist", cycles=[[8, 0.006, 1]], samples=100),
+    "vae_fashion_mnist": convolutional("VAE", "fashion_mnist", cycles=[[8, 0.006, 1], [15, 0.004, 1]], samples=100),
     "cvae_fashion_mnist": convolutional("CVAE", "fashion_mnist", cycles=[[8, 0.006, 1]], samples=100),
     "cvae_quadrant_mnist": Recipe(
         family="CVAE",
@@ -138,7 +138,7 @@ RECIPES = {
         dataset="mnist",
         binarize=None,
         batch_size=250,
-        cycles=[[16, 0.006, 1]],
+        cycles=[[16, 0.006, 1], [12, 0.004, 1], [5, 0.002, 5]],
         optimizer="Muon",
         optimizer_arguments=MUON,
         precision="mixed_bfloat16",
