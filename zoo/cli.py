@@ -199,16 +199,15 @@ FORMATS = {"saved_model": None, "tflite": "float32", "tflite-float16": "float16"
 @click.argument("name_or_dir")
 @click.option("--format", "format_", type=click.Choice(list(FORMATS)), required=True)
 @click.option("-o", "output", type=click.Path(), required=True, help="Base path for TF Serving, or a TF Lite file.")
-@DATA_DIR
-def export(name_or_dir, format_, output, data_dir):
+def export(name_or_dir, format_, output):
     """Write a model as a new version below a base path of TF Serving, or as a TF Lite file."""
-    _, recipe, model = resolve(name_or_dir)
+    _, _, model = resolve(name_or_dir)
     from zoo import export
 
     if format_ == "saved_model":
         written = export.publish_version(model, output)
     else:
-        written = export.write_tflite(model, output, FORMATS[format_], recipe, data_dir)
+        written = export.write_tflite(model, output, FORMATS[format_])
     click.echo(f"Written: {written}")
 
 

@@ -11,8 +11,8 @@ import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from zoo import catalog, evaluation, pictures, recipes, training
-from zoo.export import calibration_images, saved_model, tflite
+from zoo import catalog, datasets, evaluation, pictures, recipes, training
+from zoo.export import saved_model, tflite
 from zoo.files import whole
 
 TABLE_START, TABLE_END = "<!-- models: python -m zoo.publishing writes this table -->", "<!-- end of models -->"
@@ -31,6 +31,9 @@ def publish(run_dir: Path, root: Path, data_dir=None) -> Path:
     if replace(recipe, metrics=named.metrics, anchors=named.anchors) != named:
         raise ValueError(f"The run in {run_dir} is not of the recipe {name}: train it again.")
     recipe = named
+    # Weights that float16 holds exactly, so that the TF Lite file answers as Keras does.
+    for variable in model.variables:
+        variable.assign(variable.numpy().astype("float16"))
     # What is shipped starts fine-tuning afresh, not at the end of a schedule; and not compiled in the file, it is compiled with
     # the defaults when it is loaded.
     model.compile()
@@ -44,10 +47,9 @@ def publish(run_dir: Path, root: Path, data_dir=None) -> Path:
         extra = version / "assets.extra"
         extra.mkdir()
         model.save(extra / "model.keras")
-        images, conditions = calibration_images(recipe, data_dir)
         (extra / "model.tflite").write_bytes(tflite.convert(version, "float16"))
-        (extra / "model_int8.tflite").write_bytes(tflite.convert(version, "int8", tflite.examples(model, images, conditions)))
-        pictures.write(sample_sheet(model, conditions), partial / "samples.png")
+        (extra / "model_int8.tflite").write_bytes(tflite.convert(version, "int8"))
+        pictures.write(sample_sheet(model, recipe, data_dir), partial / "samples.png")
         card = catalog.Card(
             name=name,
             family=recipe.family,
@@ -77,11 +79,12 @@ def publish(run_dir: Path, root: Path, data_dir=None) -> Path:
     return folder
 
 
-def sample_sheet(model, conditions: dict):
-    """A hundred samples: a column for each class, or a row for each of ten given patches."""
-    condition = conditions.get("condition")
-    if condition is not None:
-        condition = condition[:10].repeat(10, axis=0)
+def sample_sheet(model, recipe, data_dir):
+    """A hundred samples: a column for each class, or a row for each of the patches of ten training images."""
+    condition = None
+    if recipe.condition == "patch":
+        images, labels = datasets.load(recipe.dataset, recipe.split, data_dir)
+        condition = training.condition_of(recipe, images[:10], labels).repeat(10, axis=0)
     return pictures.sheet(model.sample(100, seed=0, condition=condition), columns=10)
 
 

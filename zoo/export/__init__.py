@@ -21,11 +21,11 @@ def publish_version(model, base_path) -> Path:
     return base_path / str(version)
 
 
-def write_tflite(model, path, precision: str, recipe, data_dir=None) -> Path:
-    """Writes a model as a TF Lite file; int8 is calibrated with images of the recipe's training data.
+def write_tflite(model, path, precision: str) -> Path:
+    """Writes a model as a TF Lite file.
 
     Raises:
-        FileNotFoundError: where the folder is missing, or for int8 the data.
+        FileNotFoundError: where the folder is missing.
     """
     import tempfile
 
@@ -34,23 +34,9 @@ def write_tflite(model, path, precision: str, recipe, data_dir=None) -> Path:
     path = Path(path)
     if not path.parent.is_dir():
         raise FileNotFoundError(f"There is no folder {path.parent} to write {path.name} to.")
-    examples = tflite.examples(model, *calibration_images(recipe, data_dir)) if precision == "int8" else None
     with tempfile.TemporaryDirectory() as folder:
         saved_model.write(model, Path(folder) / "1")
-        content = tflite.convert(Path(folder) / "1", precision, examples)
+        content = tflite.convert(Path(folder) / "1", precision)
     with whole(path) as partial:
         partial.write_bytes(content)
     return path
-
-
-def calibration_images(recipe, data_dir=None, n: int = 200):
-    """n images of the training data as the model sees them in training, and what stands beside them, by signature input."""
-    from zoo import datasets
-    from zoo.training import condition_of
-
-    images, labels = (
-        column if column is None else column[:n] for column in datasets.load(recipe.dataset, recipe.split, data_dir)
-    )
-    images = datasets.binarize(images) if recipe.binarize else images
-    condition = condition_of(recipe, images, labels)
-    return images, {} if condition is None else {"label" if recipe.condition == "label" else "condition": condition}
