@@ -3,15 +3,22 @@
 import numpy as np
 
 from zoo import latents
-from zoo.models import CVAE, VAE
+from zoo.models import CVAE, DCGAN, GAN, VAE
 
-MODELS = {
+VARIATIONAL = {
     "vae_dense": lambda: VAE(latent_dim=4, hidden=(16,)),
     "vae_convolutional": lambda: VAE(latent_dim=4, hidden=(16,), filters=(4, 8), blocks=1, activation="elu"),
     "vae_gaussian": lambda: VAE(latent_dim=4, hidden=(16,), likelihood="gaussian", importance_samples=2),
     "cvae_label": lambda: CVAE(latent_dim=4, hidden=(16,), num_classes=10, filters=(4,), learned_prior=True),
     "cvae_patch": lambda: CVAE(latent_dim=4, hidden=(16,), condition_shape=(14, 14, 1), condition_at=(14, 0)),
 }
+ADVERSARIAL = {
+    "gan": lambda: GAN(latent_dim=4, hidden=(16, 8), maxout=((8, 3),)),
+    "gan_label": lambda: GAN(latent_dim=4, hidden=(16,), maxout=((8, 3), (4, 2)), num_classes=10, ema=0.9),
+    "dcgan": lambda: DCGAN(latent_dim=4, filters=(8, 4), kernel_size=4, ema=0.9),
+    "dcgan_label": lambda: DCGAN(latent_dim=4, filters=(8, 4), num_classes=10, discriminator_steps=2, label_smoothing=0.1),
+}
+MODELS = VARIATIONAL | ADVERSARIAL
 
 
 def condition_column(model, images, labels):
@@ -32,17 +39,9 @@ def signature_inputs(model, images, labels) -> dict:
     column = condition_column(model, images, labels)
     condition = {"label" if model.num_classes else "condition": column[0]} if column else {}
     z = np.random.default_rng(0).standard_normal((len(images), model.latent_dim), dtype=np.float32)
-    seeds = {"seed": np.arange(len(images)) + 2**40} | condition
-    seen = {"images": images} | condition
-    return {
-        "sample": seeds,
-        "serving_default": seeds,
-        "sample_png": seeds,
-        "decode": {"z": z} | condition,
-        "encode": seen,
-        "reconstruct": seen,
-        "score": seen,
-    }
+    given = {"seed": np.arange(len(images)) + 2**40, "z": z, "images": images} | condition
+    inputs = {name: {spec.name: given[spec.name] for spec in specs} for name, (_, specs) in model.signatures().items()}
+    return inputs | {"serving_default": inputs["sample"]}
 
 
 def answers(model, inputs) -> dict:
@@ -52,5 +51,5 @@ def answers(model, inputs) -> dict:
     z = latents.normal(seeds["seed"], model.latent_dim)
     drawn = model.compute("decode", {"z": z} | condition)
     png = {"png_bytes": np.round(drawn["images"] * 255).astype(np.uint8)}
-    rest = {name: model.compute(name, inputs[name]) for name in ("decode", "encode", "reconstruct", "score")}
-    return {"sample": drawn, "serving_default": drawn, "sample_png": png} | rest
+    drawing = {"sample": drawn, "serving_default": drawn, "sample_png": png}
+    return drawing | {name: model.compute(name, given) for name, given in inputs.items() if name not in drawing}

@@ -14,7 +14,7 @@ from zoo.catalog import DamagedFileError
 BASE = recipes.RECIPES["cvae_mnist"]
 SMALL = replace(
     BASE,
-    cycles=[[2, 0.01, 1], [1, 0.002, 2]],
+    cycles=[[2, 0.01, {}], [1, 0.002, {"importance_samples": 2}]],
     batch_size=100,
     model=BASE.model | {"filters": [4], "hidden": [8], "latent_dim": 3},
 )
@@ -32,7 +32,7 @@ class Stop(keras.callbacks.Callback):
 def test_a_resumed_training_equals_an_uninterrupted_one(name, tmp_path, monkeypatch):
     base = recipes.RECIPES[name]
     model = base.model | {"hidden": [8], "latent_dim": 3} | ({"filters": [4]} if "filters" in base.model else {})
-    recipe = replace(base, cycles=[[2, 0.01, 1], [1, 0.002, 2]], batch_size=100, model=model)
+    recipe = replace(base, cycles=[[2, 0.01, {}], [1, 0.002, {"importance_samples": 2}]], batch_size=100, model=model)
     whole = training.train(recipe, tmp_path / "whole", data_dir=FIXTURE, verbose=0)
     real = keras.callbacks.TensorBoard
     monkeypatch.setattr(training, "STEPS_PER_EXECUTION", 1)
@@ -76,7 +76,7 @@ def test_a_cycle_warms_up_and_falls_on_a_cosine():
 def test_errors(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no run in .* start without --resume"):
         training.train(SMALL, tmp_path, resume=True, data_dir=FIXTURE, verbose=0)
-    training.train(replace(SMALL, cycles=[[1, 0.01, 1]]), tmp_path, data_dir=FIXTURE, verbose=0)
+    training.train(replace(SMALL, cycles=[[1, 0.01, {}]]), tmp_path, data_dir=FIXTURE, verbose=0)
     with pytest.raises(FileExistsError, match="go on with --resume"):
         training.train(SMALL, tmp_path, data_dir=FIXTURE, verbose=0)
     with pytest.raises(ValueError, match="another recipe or of other settings"):

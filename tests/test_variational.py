@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 from scipy import integrate, stats
 
+from tests import harness
 from zoo.models import CVAE, VAE
 
 
@@ -194,3 +195,39 @@ def test_training_lowers_the_bound_and_an_outlier_scores_higher(rng, digits):
     after = model.evaluate(held_out, verbose=0, return_dict=True)["loss"]
     assert after < before - 20
     assert model.score(held_out).mean() < model.score(held_out[:, ::-1, :, :]).mean()
+
+
+@pytest.fixture(params=harness.VARIATIONAL)
+def model(request):
+    return harness.VARIATIONAL[request.param]()
+
+
+def test_verbs_give_the_promised_shapes_and_ranges(model, digits):
+    images, labels = digits[0][:3], digits[1][:3]
+    given = harness.conditioning(model, images, labels)
+    mean, log_var = model.encode(images, **given)
+    assert mean.shape == log_var.shape == (3, 4)
+    again = model.reconstruct(images, **given)
+    assert again.shape == images.shape
+    np.testing.assert_allclose(again, model.decode(mean, **given), atol=1e-6)
+    assert model.log_likelihood(images, samples=5, **given).shape == (3,)
+    line = model.interpolate(images, images[::-1], steps=5, **given)
+    assert line.shape == (3, 5, 28, 28, 1)
+    np.testing.assert_allclose(line[:, 0], again, atol=1e-6)
+    one = {name: value[:1] for name, value in given.items()}
+    assert model.interpolate(images[0], images[1], steps=2, **one).shape == (2, 28, 28, 1)
+
+
+def test_predict_is_reconstruct(model, digits):
+    images, labels = digits[0][:4], digits[1][:4]
+    inputs = (images, *harness.condition_column(model, images, labels))
+    expected = model.reconstruct(images, **harness.conditioning(model, images, labels))
+    np.testing.assert_allclose(model.predict(inputs[0] if len(inputs) == 1 else list(inputs), verbose=0), expected, atol=1e-6)
+    data = tf.data.Dataset.from_tensor_slices(inputs if len(inputs) == 2 else images).batch(2)
+    np.testing.assert_allclose(model.predict(data, verbose=0), expected, atol=1e-6)
+
+
+def test_fit_reports_the_parts_of_the_bound(digits):
+    history = VAE(latent_dim=2, hidden=(4,)).fit(digits[0], batch_size=100, verbose=0).history
+    assert set(history) == {"loss", "reconstruction", "kl"}
+    assert history["loss"][0] == pytest.approx(history["reconstruction"][0] + history["kl"][0], rel=1e-5)

@@ -10,6 +10,13 @@ def count(n, what: str = "n") -> int:
     return int(n)
 
 
+def seed(given) -> int:
+    """The seed of a training, a whole number of at least 0."""
+    if type(given) is not int or given < 0:
+        raise ValueError(f"seed must be a whole number of at least 0, but it is {given!r}.")
+    return given
+
+
 def seeds(seed, n: int) -> np.ndarray:
     """int64 ``(n,)`` from a first seed (then counted upwards) or from n seeds, each in [0, 2**63)."""
     given = np.asarray(seed)

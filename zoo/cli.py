@@ -172,9 +172,9 @@ def evaluate(name_or_dir, metrics, as_json, data_dir):
 def progress(metric: str, done: int, total: int) -> None:
     """A line that counts up on a terminal; a plain line at each tenth elsewhere."""
     if sys.stderr.isatty():
-        click.echo(f"\r{metric}: {done} of {total} images", nl=done == total, err=True)
+        click.echo(f"\r{metric}: {done} of {total}", nl=done == total, err=True)
     elif done * 10 // total > (done - 1) * 10 // total:
-        click.echo(f"{metric}: {done} of {total} images", err=True)
+        click.echo(f"{metric}: {done} of {total}", err=True)
 
 
 def resolve(name_or_dir):

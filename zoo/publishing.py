@@ -55,12 +55,17 @@ def publish(run_dir: Path, root: Path, data_dir=None) -> Path:
             family=recipe.family,
             dataset=recipe.dataset,
             paper=recipe.paper,
-            parameters={"generator": model.decoder.count_params(), "total": model.count_params()},
+            parameters=model.parameters,
             latent_dim=model.latent_dim,
             image_shape=model.image_shape,
             num_classes=model.num_classes,
             condition_shape=model.condition_shape,
-            recipe=asdict(recipe) | {"epochs": recipe.epochs, "wall_clock_seconds": round(training.seconds(run_dir))},
+            recipe=asdict(recipe)
+            | {
+                "epochs": recipe.epochs,
+                "kept": training.kept(recipe, run_dir),
+                "wall_clock_seconds": round(sum(line["seconds"] for line in training.history(run_dir))),
+            },
             versions={"python": platform.python_version()}
             | {package: importlib.metadata.version(package) for package in PACKAGES},
             metrics=metrics,
@@ -84,7 +89,7 @@ def sample_sheet(model, recipe, data_dir):
     condition = None
     if recipe.condition == "patch":
         images, labels = datasets.load(recipe.dataset, recipe.split, data_dir)
-        condition = training.condition_of(recipe, images[:10], labels).repeat(10, axis=0)
+        condition = recipe.condition_of(images[:10], labels).repeat(10, axis=0)
     return pictures.sheet(model.sample(100, seed=0, condition=condition), columns=10)
 
 
@@ -97,14 +102,20 @@ def readme(card: catalog.Card) -> str:
         value = f"{metric['value']:.2f} ± {metric['stderr']:.2f}"
         rows.append(f"| {metric['name']} | {value} | {published} | {metric['protocol']} | `{metric['command']}` |")
     table = "\n".join(["| metric | value | published | protocol | command |", "|---|---|---|---|---|", *rows])
-    minutes = card.recipe["wall_clock_seconds"] / 60
+    minutes, kept, rule = card.recipe["wall_clock_seconds"] / 60, card.recipe["kept"], card.recipe["best"]
+    choice = (
+        f""" Kept as it was after epoch {kept["epoch"]}, of those measured every {rule["every"]} epochs
+the one of the best {rule["metric"]} on the validation images {card.recipe["validation"]}, {kept["value"]:.2f}."""
+        if kept
+        else ""
+    )
     return f"""# {card.name}
 
 ![samples](samples.png)
 
 {card.family} on {card.dataset}, after {card.paper}. {card.parameters["total"]:,} parameters, of which the
 generator has {card.parameters["generator"]:,}; latent_dim {card.latent_dim}. Trained for {card.recipe["epochs"]} epochs in
-{minutes:.0f} minutes on 2 CPU cores.
+{minutes:.0f} minutes on 2 CPU cores.{choice}
 
 {table}
 
@@ -128,7 +139,7 @@ def models_config(names) -> str:
 
 def table(cards) -> str:
     """The README's table of models, from their cards."""
-    rows = ["| model | parameters | trained for | metric | test set | published |", "|---|---|---|---|---|---|"]
+    rows = ["| model | parameters | trained for | metric | value | published |", "|---|---|---|---|---|---|"]
     for card in cards:
         link, minutes = f"[{card.name}](saved_models/{card.name})", card.recipe["wall_clock_seconds"] / 60
         for metric in card.metrics:

@@ -16,10 +16,13 @@ class Recipe:
         family: class of ``zoo.models``.
         model: arguments of its constructor; sizes are lists, so that a recipe equals what its JSON says.
         dataset, split: what it is trained on, as tensorflow-datasets names them.
+        validation: a split that chooses among what was trained, and the bandwidth of a Parzen window; never the test set.
+        best: {"metric", "every"}: after so many epochs each, and after the last, one of ``metrics`` is measured on the
+            validation images, and the model is kept as it was where that was best. None keeps the last.
         binarize: "dynamic" draws each pixel anew in each epoch, None takes grey pixels as means.
         batch_size: whole batches only, n // batch_size steps an epoch.
-        cycles: [epochs, learning rate, importance samples] of each cycle: the rate is reached after the first 2% of the
-            cycle's steps and left on a cosine that ends at zero; with k > 1 samples the cycle trains the tighter bound.
+        cycles: [epochs, learning rate, {attribute of the model: value}] of each cycle: the rate is reached after the first 2%
+            of the cycle's steps and left on a cosine that ends at zero; the attributes are those of that cycle alone.
         optimizer: name of a class of ``keras.optimizers``; optimizer_arguments: its arguments but the learning rate.
         precision: Keras's dtype policy in training; the trained model is float32 anyway.
         seed: of the initial weights, of the order of the images, of binarization and of the noise.
@@ -38,6 +41,8 @@ class Recipe:
     optimizer: str = "Adam"
     optimizer_arguments: dict = field(default_factory=dict)
     split: str = "train"
+    validation: str | None = None
+    best: dict | None = None
     binarize: str | None = "dynamic"
     precision: str = "float32"
     seed: int = 0
@@ -46,7 +51,7 @@ class Recipe:
 
     def __post_init__(self):
         valid = {
-            "family": ("CVAE", "VAE"),
+            "family": ("CVAE", "DCGAN", "GAN", "VAE"),
             "binarize": ("dynamic", None),
             "precision": ("float32", "mixed_bfloat16", "mixed_float16"),
         }
@@ -58,11 +63,19 @@ class Recipe:
         if type(self.seed) is not int or self.seed < 0:
             raise ValueError(f"seed must be a whole number of at least 0, but it is {self.seed!r}.")
         try:
-            valid = bool(self.cycles) and all(epochs > 0 and rate > 0 and samples > 0 for epochs, rate, samples in self.cycles)
+            valid = bool(self.cycles) and all(
+                epochs > 0 and rate > 0 and dict(change) == change for epochs, rate, change in self.cycles
+            )
         except (TypeError, ValueError):
             valid = False
         if not valid:
-            raise ValueError(f"cycles must be a list of [epochs, learning rate, importance samples], not {self.cycles!r}.")
+            raise ValueError(f"cycles must be a list of [epochs, learning rate, {{attribute: value}}], not {self.cycles!r}.")
+        if self.best and not (
+            self.validation and set(self.best) == {"metric", "every"} and self.best["metric"] in self.metrics
+        ):
+            raise ValueError(
+                f"best must be a {{metric, every}} of one of the metrics, beside a validation split, but it is {self.best!r}."
+            )
 
     @property
     def epochs(self) -> int:
@@ -73,7 +86,18 @@ class Recipe:
         """What stands beside each image: None, "label", or "patch", the part of the image that the model is given."""
         return "label" if "num_classes" in self.model else "patch" if "condition_at" in self.model else None
 
+    def condition_of(self, images, labels):
+        """What stands beside the images in the recipe's data: labels, the given patch of each image, or None."""
+        if self.condition == "label":
+            return labels
+        if self.condition == "patch":
+            (top, left), (height, width, _) = self.model["condition_at"], self.model["condition_shape"]
+            return images[:, top : top + height, left : left + width]
+        return None
 
+
+GOODFELLOW = "Goodfellow et al. 2014, arXiv 1406.2661"
+RADFORD = "Radford, Metz & Chintala 2015, arXiv 1511.06434"
 KINGMA = "Kingma & Welling 2013, arXiv 1312.6114"
 SOHN = "Sohn, Lee & Yan 2015, NeurIPS 28"
 IWAE = "Burda et al. 2015, arXiv 1509.00519"
@@ -101,13 +125,51 @@ def convolutional(family: str, dataset: str, *, cycles: list, samples: int = 500
     )
 
 
+def adversarial(
+    family: str, dataset: str, *, model: dict, cycles: list, every: int, conditional: bool = False, **settings
+) -> Recipe:
+    """A recipe of the game on grey images, plain or label-conditional, that keeps what is best on validation images."""
+    metrics = {"parzen": {}, "coverage": {}, "largest_share": {}}
+    if conditional:
+        metrics = {"nearest_neighbor": {"samples": 50_000}, "nearest_neighbor_10m": {}, "nearest_neighbor_real": {}}
+    return Recipe(
+        family=family,
+        model=model | ({"num_classes": 10} if conditional else {}),
+        dataset=dataset,
+        split="train[:50000]",
+        validation="train[50000:]",
+        best={"metric": next(iter(metrics)), "every": every},
+        binarize=None,
+        cycles=cycles,
+        optimizer="Muon",
+        optimizer_arguments=MUON | {"momentum": 0.5, "adam_beta_1": 0.5, "adam_lr_ratio": 0.05},
+        precision="mixed_bfloat16",
+        metrics=metrics,
+        paper=GOODFELLOW if family == "GAN" else RADFORD,
+        **settings,
+    )
+
+
 RECIPES = {
+    "cdcgan_mnist": adversarial(
+        "DCGAN",
+        "mnist",
+        conditional=True,
+        model={"latent_dim": 64, "filters": [128, 96, 64], "kernel_size": 4, "ema": 0.999},
+        batch_size=64,
+        cycles=[[20, 0.02, {}]],
+        every=2,
+        anchors={
+            "nearest_neighbor": {"value": 2.98, "source": f"{RADFORD}, 1-NN on 50K samples", "mark": "M"},
+            "nearest_neighbor_10m": {"value": 1.48, "source": f"{RADFORD}, 1-NN on 10M samples", "mark": "M"},
+        },
+    ),
     "vae_dense_mnist": Recipe(
         family="VAE",
         model={"latent_dim": 50, "hidden": [200, 200], "activation": "tanh"},
         dataset="mnist",
         batch_size=1000,
-        cycles=[[900, 0.015, 1], [200, 0.003, 1]],
+        cycles=[[900, 0.015, {}], [200, 0.003, {}]],
         optimizer="Muon",
         optimizer_arguments=MUON,
         metrics={"nll": {"samples": 5000}},
@@ -117,7 +179,7 @@ RECIPES = {
     "vae_mnist": convolutional(
         "VAE",
         "mnist",
-        cycles=[[200, 0.006, 1], [10, 0.002, 5]],
+        cycles=[[200, 0.006, {}], [10, 0.002, {"importance_samples": 5}]],
         anchors={
             "nll": {"value": 84.08, "source": "the diagonal-Gaussian VAE of Kingma et al. 2016, arXiv 1606.04934", "mark": "M"}
         },
@@ -125,11 +187,11 @@ RECIPES = {
     "cvae_mnist": convolutional(
         "CVAE",
         "mnist",
-        cycles=[[45, 0.006, 1], [5, 0.002, 5]],
+        cycles=[[45, 0.006, {}], [5, 0.002, {"importance_samples": 5}]],
         anchors={"nll": {"value": 82.32, "source": "a label-conditional VAE with k=1, 5,000 samples", "mark": "B"}},
     ),
-    "vae_fashion_mnist": convolutional("VAE", "fashion_mnist", cycles=[[8, 0.006, 1], [15, 0.004, 1]], samples=100),
-    "cvae_fashion_mnist": convolutional("CVAE", "fashion_mnist", cycles=[[8, 0.006, 1]], samples=100),
+    "vae_fashion_mnist": convolutional("VAE", "fashion_mnist", cycles=[[8, 0.006, {}], [15, 0.004, {}]], samples=100),
+    "cvae_fashion_mnist": convolutional("CVAE", "fashion_mnist", cycles=[[8, 0.006, {}]], samples=100),
     "cvae_quadrant_mnist": Recipe(
         family="CVAE",
         # beta above 1 keeps the posterior near the prior, so that samples from the prior find what fits the given quadrant.
@@ -138,7 +200,7 @@ RECIPES = {
         dataset="mnist",
         binarize=None,
         batch_size=250,
-        cycles=[[16, 0.006, 1], [12, 0.004, 1], [5, 0.002, 5]],
+        cycles=[[16, 0.006, {}], [12, 0.004, {}], [5, 0.002, {"importance_samples": 5}]],
         optimizer="Muon",
         optimizer_arguments=MUON,
         precision="mixed_bfloat16",

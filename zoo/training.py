@@ -9,26 +9,17 @@ from pathlib import Path
 import keras
 
 import zoo.models
-from zoo import datasets, recipes
+from zoo import datasets, evaluation, recipes
 from zoo.catalog import DamagedFileError, nearest
 from zoo.files import whole
 from zoo.recipes import Recipe
 
 CHECKPOINT = "checkpoint.keras"
+BEST = "best.keras"
 MODEL = "model.keras"
 RECIPE = "recipe.json"
 HISTORY = "history.jsonl"
 STEPS_PER_EXECUTION = 20
-
-
-def condition_of(recipe: Recipe, images, labels):
-    """What stands beside the images in the recipe's data: labels, the given patch of each image, or None."""
-    if recipe.condition == "label":
-        return labels
-    if recipe.condition == "patch":
-        (top, left), (height, width, _) = recipe.model["condition_at"], recipe.model["condition_shape"]
-        return images[:, top : top + height, left : left + width]
-    return None
 
 
 def build(recipe: Recipe, steps: int) -> keras.Model:
@@ -39,12 +30,16 @@ def build(recipe: Recipe, steps: int) -> keras.Model:
         raise ValueError(
             f"There is no optimizer {recipe.optimizer!r} in Keras{nearest(recipe.optimizer, dir(keras.optimizers))}."
         )
-    schedule = Cycles([[epochs * steps, rate] for epochs, rate, _ in recipe.cycles])
     try:
         model = getattr(zoo.models, recipe.family)(**recipe.model, seed=recipe.seed)
+        optimizers = {
+            name: optimizer(
+                Cycles([[epochs * steps * updates, rate] for epochs, rate, _ in recipe.cycles]), **recipe.optimizer_arguments
+            )
+            for name, (updates, _) in model.optimizers().items()
+        }
         # A divisor of the steps: Keras would go beyond an epoch's end to fill its last execution.
-        together = math.gcd(steps, STEPS_PER_EXECUTION)
-        model.compile(optimizer(schedule, **recipe.optimizer_arguments), steps_per_execution=together)
+        model.compile(**optimizers, steps_per_execution=math.gcd(steps, STEPS_PER_EXECUTION))
     except TypeError as error:
         raise ValueError(f"The recipe's model or optimizer does not take these arguments: {error}.") from error
     return model
@@ -55,8 +50,8 @@ def train(recipe: Recipe, run_dir, *, resume: bool = False, data_dir: str | None
 
     Args:
         recipe: what to train.
-        run_dir: directory of the run; gets recipe.json, checkpoint.keras, history.jsonl, TensorBoard's logs, and at the end
-            model.keras.
+        run_dir: directory of the run; gets recipe.json, checkpoint.keras, best.keras where the recipe keeps the best,
+            history.jsonl, TensorBoard's logs, and at the end model.keras.
         resume: go on from the run's checkpoint, to the same weights that an uninterrupted training gives.
         data_dir: where tensorflow-datasets keeps its data.
         verbose: as in ``keras.Model.fit``.
@@ -90,7 +85,7 @@ def train(recipe: Recipe, run_dir, *, resume: bool = False, data_dir: str | None
 
 def _fit(recipe, run_dir, resume, data_dir, verbose):
     images, labels = datasets.load(recipe.dataset, recipe.split, data_dir)
-    condition = condition_of(recipe, images, labels)
+    condition = recipe.condition_of(images, labels)
     steps = datasets.steps_an_epoch(len(images), recipe.batch_size)
     if resume and (run_dir / CHECKPOINT).exists():
         model = keras.saving.load_model(run_dir / CHECKPOINT)
@@ -101,7 +96,7 @@ def _fit(recipe, run_dir, resume, data_dir, verbose):
         with whole(run_dir / RECIPE) as partial:
             partial.write_text(json.dumps(asdict(recipe), indent=1))
     done, end = int(model.optimizer.iterations) // steps, 0
-    for epochs, _, model.importance_samples in recipe.cycles:
+    for epochs, _, change in recipe.cycles:
         end += epochs
         if done < end:
             batches = datasets.batches(
@@ -113,12 +108,23 @@ def _fit(recipe, run_dir, resume, data_dir, verbose):
                 first_epoch=done,
             )
             callbacks = [Checkpoint(run_dir), keras.callbacks.TensorBoard(run_dir / "logs", write_graph=False)]
-            model.make_train_function(force=True)  # The cycle before may have had another number of importance samples.
+            if recipe.best:
+                callbacks.insert(0, KeepBest(recipe, run_dir, data_dir))
+            usual = {name: getattr(model, name) for name in change}
+            _set(model, change)
             settings = {"epochs": end, "initial_epoch": done, "steps_per_epoch": steps, "shuffle": False}
             model.fit(batches, **settings, callbacks=callbacks, verbose=verbose)
+            _set(model, usual)
             done = end
-    model.importance_samples = recipe.model.get("importance_samples", 1)
+    if recipe.best:
+        model = keras.saving.load_model(run_dir / BEST)
     save(model, run_dir / MODEL)
+
+
+def _set(model, attributes):
+    for name, value in attributes.items():
+        setattr(model, name, value)
+    model.make_train_function(force=True)  # Keras has traced the step with the values from before.
 
 
 @keras.saving.register_keras_serializable("zoo")
@@ -149,6 +155,25 @@ def save(model: keras.Model, path: Path) -> None:
     """Saves a model so that a reader sees the old file or the new one, never a part."""
     with whole(path) as partial:
         model.save(partial)
+
+
+class KeepBest(keras.callbacks.Callback):
+    """Measures the model on validation images, as the recipe's ``best`` says, and keeps it where it is the best so far."""
+
+    def __init__(self, recipe: Recipe, run_dir: Path, data_dir):
+        super().__init__()
+        self.recipe, self.run_dir, self.data_dir = recipe, run_dir, data_dir
+
+    def on_epoch_end(self, epoch, logs):
+        metric = self.recipe.best["metric"]
+        if (epoch + 1) % self.recipe.best["every"] and epoch + 1 < self.recipe.epochs:
+            return
+        logs[metric] = evaluation.measure(
+            self.model, self.recipe, metric, split=self.recipe.validation, data_dir=self.data_dir
+        )["value"]
+        before = [line[metric] for line in history(self.run_dir) if metric in line]
+        if all(evaluation.better(metric, logs[metric], value) for value in before):
+            save(self.model, self.run_dir / BEST)
 
 
 class Checkpoint(keras.callbacks.Callback):
@@ -193,6 +218,19 @@ def _read_recipe(run_dir) -> Recipe:
         raise DamagedFileError(f"{path} is not the recipe of a run ({error}): remove {run_dir} and train again.") from error
 
 
-def seconds(run_dir) -> float:
-    """The time that the epochs of a run took."""
-    return sum(json.loads(line)["seconds"] for line in (Path(run_dir) / HISTORY).read_text().splitlines())
+def kept(recipe: Recipe, run_dir) -> dict | None:
+    """The epoch that a run keeps and its value on the validation images, {epoch, value}, or None where it keeps the last."""
+    if not recipe.best:
+        return None
+    metric = recipe.best["metric"]
+    measured = [{"epoch": line["epoch"], "value": line[metric]} for line in history(run_dir) if metric in line]
+    best = measured[0]
+    for one in measured[1:]:
+        best = one if evaluation.better(metric, one["value"], best["value"]) else best
+    return best
+
+
+def history(run_dir) -> list[dict]:
+    """What each epoch of a run took and gave."""
+    path = Path(run_dir) / HISTORY
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []

@@ -71,6 +71,9 @@ class Verbs:
             labels = np.arange(len(z)) % self.num_classes
         return self._answer("decode", {"z": z}, labels, condition)["images"]
 
+    def _images(self, images):
+        return {"images": checks.images(images, self.image_shape)}
+
     def _answer(self, signature, inputs, labels, condition) -> dict[str, np.ndarray]:
         n = len(next(iter(inputs.values())))
         inputs = inputs | self._conditioning(n, labels, condition)
@@ -165,9 +168,6 @@ class VariationalVerbs(Verbs):
         decoded = self.decode(line, repeated.get("label"), condition=repeated.get("condition"))
         decoded = decoded.reshape(n, steps, *self.image_shape)
         return decoded[0] if single else decoded
-
-    def _images(self, images):
-        return {"images": checks.images(images, self.image_shape)}
 
 
 def from_card(card, runtime) -> Verbs:

@@ -4,11 +4,20 @@ import functools
 
 from zoo import catalog
 from zoo.evaluation.likelihood import negative_log_likelihood
+from zoo.evaluation.neighbors import coverage, nearest_neighbor
+from zoo.evaluation.parzen import parzen
 
 METRICS = {
     "nll": functools.partial(negative_log_likelihood, proposal="posterior"),
     "nll_monte_carlo": functools.partial(negative_log_likelihood, proposal="prior"),
+    "parzen": parzen,
+    "nearest_neighbor": nearest_neighbor,
+    "nearest_neighbor_10m": functools.partial(nearest_neighbor, samples=10_000_000),
+    "nearest_neighbor_real": functools.partial(nearest_neighbor, samples=None),
+    "coverage": coverage,
+    "largest_share": functools.partial(coverage, largest=True),
 }
+HIGHER_IS_BETTER = {"parzen", "coverage"}
 
 
 def evaluate(model, name: str, recipe, metrics=None, *, data_dir=None, progress=None) -> list[dict]:
@@ -30,16 +39,20 @@ def evaluate(model, name: str, recipe, metrics=None, *, data_dir=None, progress=
     """
     return [
         {"name": metric}
-        | METRICS[metric](
-            model,
-            recipe,
-            **recipe.metrics[metric],
-            data_dir=data_dir,
-            progress=progress and functools.partial(progress, metric),
-        )
+        | measure(model, recipe, metric, data_dir=data_dir, progress=progress and functools.partial(progress, metric))
         | {"anchor": recipe.anchors.get(metric), "command": f"zoo evaluate {name} --metric {metric}"}
         for metric in chosen(name, recipe, metrics)
     ]
+
+
+def measure(model, recipe, metric: str, **settings) -> dict:
+    """One metric with the recipe's settings of it: {value, stderr, n, split, protocol}."""
+    return METRICS[metric](model, recipe, **recipe.metrics[metric] | settings)
+
+
+def better(metric: str, value: float, other: float) -> bool:
+    """Whether a value of a metric is better than another."""
+    return value > other if metric in HIGHER_IS_BETTER else value < other
 
 
 def chosen(name: str, recipe, metrics) -> list[str]:

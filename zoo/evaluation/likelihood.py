@@ -4,7 +4,6 @@ import numpy as np
 
 from zoo import datasets
 from zoo.recipes import Recipe
-from zoo.training import condition_of
 
 # Images between two reports of progress.
 ROWS = 50
@@ -31,7 +30,7 @@ def negative_log_likelihood(
     """
     grey, labels = datasets.load(recipe.dataset, split, data_dir)
     images = datasets.binarize(grey) if recipe.binarize else grey
-    condition = condition_of(recipe, images, labels)
+    condition = recipe.condition_of(images, labels)
     name = "labels" if recipe.condition == "label" else "condition"
     values = []
     for start in range(0, len(images), ROWS):

@@ -20,6 +20,18 @@ class Generative(Verbs, keras.Model):
     def decode_tensor(self, z, condition=None):
         raise NotImplementedError
 
+    def optimizers(self) -> dict:
+        """What each optimizer does, by its name in ``compile``: {name: (updates in a training step, variables)}."""
+        raise NotImplementedError
+
+    @property
+    def parameters(self) -> dict:
+        """{"generator": numbers that draw an image, "total": all}."""
+        raise NotImplementedError
+
+    def adapt(self, images) -> None:
+        """Starts an untrained model from the training images, for the families that gain by it."""
+
     def signatures(self) -> dict:
         """The contract's signatures as ``{name: (function, input specs)}``: tensors in that order in, tensors by name out."""
         seed = [tf.TensorSpec([None], tf.int64, "seed"), *self.condition_spec()]
@@ -37,16 +49,20 @@ class Generative(Verbs, keras.Model):
             return [tf.TensorSpec([None, *self.condition_shape], tf.float32, "condition")]
         return []
 
+    def functions(self) -> dict:
+        """The signatures, and what else the verbs compute but no artifact carries."""
+        return self.signatures()
+
     @functools.cached_property
     def concrete_functions(self) -> dict:
-        """Each signature as a TensorFlow function of named tensors, traced once for any batch size."""
+        """Each of ``functions`` as a TensorFlow function of named tensors, traced once for any batch size."""
 
         def concrete(function, specs):
             names = [spec.name for spec in specs]
             named = tf.function(lambda **inputs: function(*(inputs[name] for name in names)))
             return named.get_concrete_function(**dict(zip(names, specs)))
 
-        return {name: concrete(*signature) for name, signature in self.signatures().items()}
+        return {name: concrete(*signature) for name, signature in self.functions().items()}
 
     def compute(self, signature, inputs):
         outputs = self.concrete_functions[signature](**{name: tf.constant(rows) for name, rows in inputs.items()})
@@ -56,7 +72,7 @@ class Generative(Verbs, keras.Model):
         """The images and the condition of a dataset element, ``images`` or ``(images, labels or condition)``."""
         images, condition, weights = keras.utils.unpack_x_y_sample_weight(data)
         if weights is not None:
-            raise ValueError("The bound is a plain mean over images: train without sample_weight and class_weight.")
+            raise ValueError("The loss is a plain mean over images: train without sample_weight and class_weight.")
         if not images.dtype.is_floating:
             raise ValueError(
                 f"Images must be floating-point numbers in [0, 1], but they are {images.dtype.name}: divide them by 255."
@@ -89,10 +105,43 @@ class Generative(Verbs, keras.Model):
         """In full precision, float32 under mixed precision too: sums over pixels want it."""
         return ops.cast(tensor, keras.config.floatx())
 
+    def compile(self, optimizer, **kwargs):
+        if kwargs.get("loss") or kwargs.get("metrics"):
+            raise ValueError("The loss is the model's own and so are its metrics: compile without loss and metrics.")
+        super().compile(optimizer=optimizer, **kwargs)
+
     def compile_from_config(self, config):
         # Keras restores no custom compile() by itself: it warns and leaves the model uncompiled.
         self.compile(**keras.saving.deserialize_keras_object(config))
-        self.optimizer.build(self.trainable_variables)
+        for name, (_, variables) in self.optimizers().items():
+            getattr(self, name).build(variables)
+
+    @property
+    def metrics(self):
+        return self._trackers
+
+    def predict_step(self, data):
+        x, condition, _ = keras.utils.unpack_x_y_sample_weight(data)
+        return super().predict_step((x if condition is None or not self.condition_spec() else [x, condition],))
+
+    def track(self, *names):
+        """Names what ``report`` is given."""
+        self._trackers = [keras.metrics.Mean(name=name) for name in names]
+
+    def report(self, *values):
+        for tracker, value in zip(self._trackers, values):
+            tracker.update_state(value)
+        return {tracker.name: tracker.result() for tracker in self._trackers}
+
+    def noise(self, shape, step, *more):
+        """Standard normal noise that the model's seed, the step, more numbers and the replica decide.
+
+        So a model that was saved and loaded goes on unchanged, and no two replicas draw the same.
+        """
+        seed = tf.stack([tf.cast(self.seed, tf.int64), tf.cast(step, tf.int64)])
+        for number in (*more, tf.distribute.get_replica_context().replica_id_in_sync_group):
+            seed = tf.random.fold_in(seed, tf.cast(number, tf.int64))
+        return self.full(tf.random.stateless_normal(shape, seed))
 
     def _sample_tensor(self, seed, condition):
         return self.decode_tensor(latents.normal_tensor(seed, self.latent_dim), condition)

@@ -39,8 +39,6 @@ class Variational(VariationalVerbs, Generative):
             raise ValueError(f"variance must be positive and goes with likelihood='gaussian', but it is {variance!r}.")
         if blocks and not filters:
             raise ValueError(f"blocks are convolutional and need filters before them, but there are {blocks!r} and no filters.")
-        if type(seed) is not int or seed < 0:
-            raise ValueError(f"seed must be a whole number of at least 0, but it is {seed!r}.")
         if num_classes is not None:
             checks.count(num_classes, "num_classes")
         if condition_at is not None and not (condition_shape and _fits(condition_at, condition_shape, image_shape)):
@@ -53,7 +51,7 @@ class Variational(VariationalVerbs, Generative):
         self.activation = activation
         self.likelihood, self.variance = likelihood, variance
         self.beta, self.importance_samples = beta, checks.count(importance_samples, "importance_samples")
-        self.seed = seed
+        self.seed = checks.seed(seed)
         self.num_classes, self.learned_prior = num_classes, learned_prior
         self.condition_shape = None if condition_shape is None else tuple(condition_shape)
         self.condition_at = None if condition_at is None else tuple(condition_at)
@@ -66,14 +64,19 @@ class Variational(VariationalVerbs, Generative):
         condition = inputs[1] if isinstance(inputs, list) else None
         mean, _ = self.encoder(inputs)
         super().__init__(inputs, self.decode_tensor(mean, condition), name=name)
-        self._trackers = [keras.metrics.Mean(name=name) for name in ("loss", "reconstruction", "kl")]
+        self.track("loss", "reconstruction", "kl")
         self.compile()
 
     def compile(self, optimizer=None, **kwargs):
         """As ``keras.Model.compile``, with Adam at 1e-3 by default; the loss is the model's own, the negative bound."""
-        if kwargs.get("loss") or kwargs.get("metrics"):
-            raise ValueError("The loss is the model's own and so are its metrics: compile without loss and metrics.")
         super().compile(optimizer=keras.optimizers.Adam(1e-3) if optimizer is None else optimizer, **kwargs)
+
+    def optimizers(self):
+        return {"optimizer": (1, self.trainable_variables)}
+
+    @property
+    def parameters(self):
+        return {"generator": self.decoder.count_params(), "total": self.count_params()}
 
     def adapt(self, images) -> None:
         """Starts an untrained model from the mean image of the data, which saves the first epochs: the encoder's input is
@@ -92,28 +95,19 @@ class Variational(VariationalVerbs, Generative):
             mean = np.clip(mean, 1e-3, 1 - 1e-3)
             bias.assign(np.log(mean / (1 - mean)).reshape(bias.shape))
 
-    @property
-    def metrics(self):
-        return self._trackers
-
     def train_step(self, data):
         images, condition = self.unpack(data)
-        # Noise is a function of the seed and the step, so that a model that was saved and loaded goes on unchanged.
         noise = self._noise(images, step=self.optimizer.iterations)
         with tf.GradientTape() as tape:
             loss, reconstruction, kl = self.negative_bound(images, condition, noise, training=True)
             # tf.distribute sums the gradients of the replicas.
             scaled = self.optimizer.scale_loss(loss / tf.distribute.get_strategy().num_replicas_in_sync)
         self.optimizer.apply(tape.gradient(scaled, self.trainable_variables), self.trainable_variables)
-        return self._report(loss, reconstruction, kl)
-
-    def predict_step(self, data):
-        x, condition, _ = keras.utils.unpack_x_y_sample_weight(data)
-        return super().predict_step((x if condition is None or not self.condition_spec() else [x, condition],))
+        return self.report(loss, reconstruction, kl)
 
     def test_step(self, data):
         images, condition = self.unpack(data)
-        return self._report(*self.negative_bound(images, condition, self._noise(images, step=-1), training=False))
+        return self.report(*self.negative_bound(images, condition, self._noise(images, step=-1), training=False))
 
     def negative_bound(self, images, condition, noise, training=False):
         """The training loss, from noise of shape ``(importance_samples, n, latent_dim)``.
@@ -256,15 +250,7 @@ class Variational(VariationalVerbs, Generative):
         return np.pad(np.zeros((*self.condition_shape[:2], 1), "float32"), [*self._margins(), (0, 0)], constant_values=1)
 
     def _noise(self, images, step):
-        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
-        seed = tf.random.fold_in(tf.stack([tf.cast(self.seed, tf.int64), tf.cast(step, tf.int64)]), tf.cast(replica, tf.int64))
-        shape = [self.importance_samples, tf.shape(images)[0], self.latent_dim]
-        return self.full(tf.random.stateless_normal(shape, seed))
-
-    def _report(self, *values):
-        for tracker, value in zip(self._trackers, values):
-            tracker.update_state(value)
-        return {tracker.name: tracker.result() for tracker in self._trackers}
+        return self.noise([self.importance_samples, tf.shape(images)[0], self.latent_dim], step)
 
 
 def _fits(at, patch, image) -> bool:

@@ -1,0 +1,315 @@
+"""The two-player game against closed forms, a NumPy replica of Algorithm 1, and the guidelines of the DCGAN paper."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers, ops
+from scipy import stats
+
+from tests import harness
+from zoo.models import DCGAN, GAN
+from zoo.models.adversarial import Adversarial
+from zoo.models.layers import Dropout, Maxout
+
+OPTIONS = {"generator_loss": "non_saturating", "discriminator_steps": 1, "label_smoothing": 0.0, "ema": None, "seed": 0}
+
+
+@pytest.fixture(params=harness.ADVERSARIAL)
+def model(request):
+    return harness.ADVERSARIAL[request.param]()
+
+
+def game(draw, judge, image_shape, latent_dim=1, **options):
+    """A game of two functions of Keras tensors."""
+    z, images = keras.Input((latent_dim,), name="z"), keras.Input(image_shape, name="images")
+    networks = keras.Model(z, draw(z), name="generator"), keras.Model(images, judge(images), name="discriminator")
+    return Adversarial(*networks, num_classes=None, name=None, **OPTIONS | options)
+
+
+def test_with_a_fixed_generator_the_discriminator_converges_to_the_ratio(rng):
+    """Proposition 1 of the paper on four symbols: D = p / (p + q)."""
+    p, q = np.array([0.1, 0.2, 0.3, 0.4]), np.array([0.4, 0.3, 0.2, 0.1])
+    edges = stats.norm.ppf(np.cumsum(q)[:-1]).astype("float32")
+
+    def draw(z):
+        symbol = ops.sum(ops.cast(z > edges, "int32"), axis=-1)
+        moved = layers.Dense(4, use_bias=False, kernel_initializer="zeros")(z)  # a generator has weights, these stay 0
+        return layers.Reshape((1, 4, 1))(ops.one_hot(symbol, 4) + 0 * moved)
+
+    def judge(images):
+        return layers.Reshape(())(layers.Dense(1, use_bias=False, kernel_initializer="zeros")(layers.Flatten()(images)))
+
+    model = game(draw, judge, (1, 4, 1))
+    images = np.eye(4, dtype="float32")[rng.choice(4, 20_000, p=p)].reshape(-1, 1, 4, 1)
+    model.compile(discriminator_optimizer=keras.optimizers.SGD(keras.optimizers.schedules.CosineDecay(2.0, 800)))
+    model.fit(images, batch_size=500, epochs=20, verbose=0)
+    symbols = np.eye(4, dtype="float32").reshape(-1, 1, 4, 1)
+    np.testing.assert_allclose(1 / (1 + np.exp(-model.discriminate(symbols))), p / (p + q), atol=0.03)
+
+
+def test_on_a_gaussian_the_game_reaches_its_mean_and_deviation(rng):
+    data = np.clip(rng.normal(0.6, 0.1, (20_000, 1, 1, 1)), 0, 1).astype("float32")
+
+    def judge(images):
+        x = layers.Flatten()(images) * 10 - 5
+        return layers.Reshape(())(layers.Dense(1)(ops.concatenate([x, ops.square(x)], axis=-1)))
+
+    def draw(z):
+        affine = layers.Dense(1, kernel_initializer=keras.initializers.Constant(0.02), bias_initializer="zeros")
+        return layers.Reshape((1, 1, 1))(affine(z))
+
+    model = game(draw, judge, (1, 1, 1), ema=0.99)
+    model.compile(keras.optimizers.Adam(1e-3, beta_1=0.5), keras.optimizers.Adam(1e-2, beta_1=0.5))
+    model.fit(data, batch_size=200, epochs=20, verbose=0)
+    drawn = model.sample(10_000)
+    assert drawn.mean() == pytest.approx(0.6, abs=0.02)
+    assert drawn.std() == pytest.approx(0.1, abs=0.015)
+
+
+@pytest.mark.parametrize("generator_loss", ["non_saturating", "minimax"])
+@pytest.mark.parametrize("label_smoothing", [0.0, 0.2])
+def test_a_step_is_algorithm_1(generator_loss, label_smoothing, rng):
+    """k = 2 updates of a logistic D, one of a linear G, by hand in float64."""
+    images = rng.random((7, 1, 2, 1), dtype="float32")
+
+    def draw(z):
+        return layers.Reshape((1, 2, 1))(layers.Dense(2, use_bias=False, name="w")(z))
+
+    def judge(images):
+        return layers.Reshape(())(layers.Dense(1, use_bias=False, name="v")(layers.Flatten()(images)))
+
+    model = game(
+        draw, judge, (1, 2, 1), 3, generator_loss=generator_loss, label_smoothing=label_smoothing, discriminator_steps=2
+    )
+    model.compile(keras.optimizers.SGD(0.3), keras.optimizers.SGD(0.5))
+    w, v = (network.get_weights()[0].astype(float) for network in (model.generator, model.discriminator))
+    result = model.train_on_batch(images, return_dict=True)
+
+    def d(x, v):
+        return 1 / (1 + np.exp(-x @ v))
+
+    for i in range(2):
+        x, z = images[i::2].reshape(-1, 2), model.noise([len(images[i::2]), 3], 0, i).numpy()
+        on_real, on_drawn = d(x, v), d(z @ w, v)
+        target = 1 - label_smoothing
+        loss = -np.mean(target * np.log(on_real) + (1 - target) * np.log(1 - on_real)) - np.mean(np.log(1 - on_drawn))
+        v = v + 0.5 * (x.T @ (target - on_real) / len(x) - (z @ w).T @ on_drawn / len(x))
+    assert result["discriminator_loss"] == pytest.approx(loss, rel=1e-4)
+    assert result["probability_real"] == pytest.approx(on_real.mean(), rel=1e-4)
+    assert result["probability_generated"] == pytest.approx(on_drawn.mean(), rel=1e-4)
+    z = model.noise([3, 3], 0, 2).numpy()
+    on_drawn = d(z @ w, v)
+    # Ascends log D, whose slope in the logit is 1 - D, or descends log(1 - D), whose slope is -D.
+    slope = 1 - on_drawn if generator_loss == "non_saturating" else on_drawn
+    generator_loss = -np.log(on_drawn).mean() if generator_loss == "non_saturating" else np.log(1 - on_drawn).mean()
+    assert result["generator_loss"] == pytest.approx(generator_loss, rel=1e-4)
+    w = w + 0.3 * z.T @ (slope @ v.T) / len(z)
+    np.testing.assert_allclose(model.generator.get_weights()[0], w, rtol=1e-4)
+    np.testing.assert_allclose(model.discriminator.get_weights()[0], v, rtol=1e-4)
+
+
+def test_each_players_update_leaves_the_other_alone(model, digits):
+    """Neither its weights nor its batch normalization's moving statistics move."""
+    images, labels = tf.constant(digits[0][:20]), tf.constant(digits[1][:20]) if model.num_classes else None
+    z = tf.random.stateless_normal([20, model.latent_dim], [0, 1])
+
+    def state(network):
+        return [variable.numpy() for variable in network.weights if "seed" not in variable.name]
+
+    updates = {
+        "discriminator": lambda: model._update_discriminator(images, z, labels),
+        "generator": lambda: model._update_generator(z, labels),
+    }
+    for player, other in (("discriminator", "generator"), ("generator", "discriminator")):
+        mine, theirs = state(getattr(model, player)), state(getattr(model, other))
+        updates[player]()
+        assert all((before != after).any() for before, after in zip(mine, state(getattr(model, player))))
+        for before, after in zip(theirs, state(getattr(model, other))):
+            np.testing.assert_array_equal(before, after)
+
+
+def test_k_counts_the_discriminators_updates(digits):
+    model = harness.ADVERSARIAL["dcgan_label"]()
+    model.fit(digits[0][:60], digits[1][:60], batch_size=20, verbose=0)
+    assert int(model.generator_optimizer.iterations) == 3
+    assert int(model.discriminator_optimizer.iterations) == 6
+    with pytest.raises(tf.errors.InvalidArgumentError, match="A batch must hold an image for each discriminator step"):
+        model.fit(digits[0][:1], digits[1][:1], verbose=0)
+
+
+def test_the_sampler_is_the_moving_average_of_the_generator(digits):
+    model = harness.ADVERSARIAL["dcgan"]()
+    average = model.generator.get_weights()
+    for step in range(12):
+        model.train_on_batch(digits[0][:20])
+        rate = min(0.9, (1 + step) / (10 + step))
+        average = [rate * one + (1 - rate) * other for one, other in zip(average, model.generator.get_weights())]
+    for ours, theirs in zip(average, model.sampler.get_weights()):
+        np.testing.assert_allclose(ours, theirs, atol=1e-5)
+    assert not np.allclose(model.sample(2), model.generator(model.noise([2, 4], 0)))
+    assert harness.ADVERSARIAL["gan"]().sampler is not model.sampler
+
+
+def test_discriminate_and_score(model, digits):
+    images, labels = digits[0][:30], digits[1][:30]
+    given = harness.conditioning(model, images, labels)
+    logits = model.discriminate(images, **given)
+    inputs = [images, labels] if given else images
+    np.testing.assert_allclose(logits, model.discriminator(inputs, training=False), atol=1e-5)
+    assert logits.shape == (30,)
+    np.testing.assert_array_equal(model.score(images, **given), -logits)
+    with pytest.raises(ValueError, match="images must lie in"):
+        model.discriminate(images + 1, **given)
+    if given:
+        with pytest.raises(ValueError, match="needs labels"):
+            model.score(images)
+
+
+def test_predict_is_decode(model):
+    z, labels = np.random.default_rng(0).standard_normal((4, 4), dtype=np.float32), np.arange(4)
+    expected = model.decode(z, labels if model.num_classes else None)
+    np.testing.assert_allclose(model.predict([z, labels] if model.num_classes else z, verbose=0), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("family", [GAN, DCGAN])
+def test_labels_reach_every_stage(family):
+    small = {"hidden": (6, 5), "maxout": ((4, 2), (3, 2))} if family is GAN else {"filters": (6, 5)}
+    model = family(latent_dim=4, num_classes=3, **small)
+    for network in (model.generator, model.discriminator):
+        paths = ops_after_label(network)
+        weighted = [
+            layer
+            for layer in network.layers
+            if isinstance(layer, (layers.Dense, layers.Conv2D, layers.Conv2DTranspose, Maxout))
+        ]
+        stages = [layer for layer in weighted if not layer.name.endswith("_label")]
+        assert stages
+        for stage in stages:
+            beside = f"{stage.name}_label" in paths  # added after the convolution
+            assert beside or stage.name in paths or stage.name == "logit"
+    z, images = np.zeros((3, 4), "float32"), np.zeros((3, 28, 28, 1), "float32")
+    drawn, logits = model.decode(z, [0, 1, 2]), model.discriminate(images, [0, 1, 2])
+    assert len(np.unique(drawn.mean(axis=(1, 2, 3)))) == 3
+    assert len(np.unique(logits)) == 3
+
+
+def ops_after_label(network):
+    """The names of the layers that the label is an immediate input of, through its one-hot vector."""
+    one_hot = {"one_hot", "reshape", "concatenate"}
+    names, found = {"label"}, set()
+    for layer in network.layers:
+        parents = {tensor._keras_history.operation.name for tensor in keras.tree.flatten(layer.input)}
+        if parents & names:
+            found.add(layer.name)
+            if layer.name.rstrip("_0123456789") in one_hot:
+                names.add(layer.name)
+    return found
+
+
+GUIDED = [
+    (28, {}),
+    (32, {}),
+    (64, {}),
+    (28, {"num_classes": 10}),
+    (28, {"filters": (16, 8), "kernel_size": 4}),
+    (64, {"num_classes": 3}),
+]
+
+
+@pytest.mark.parametrize(("size", "options"), GUIDED)
+def test_the_graph_keeps_the_guidelines(size, options):
+    """Each guideline of Radford et al. 2015, section 3, read from the layers and their order."""
+    model = DCGAN((size, size, 3), **options)
+    filters = options.get("filters", (1024, 512, 256, 128) if size == 64 else (512, 256, 128))
+
+    def stages(network, kind):
+        return [layer for layer in network.layers if isinstance(layer, kind) and not layer.name.endswith("_label")]
+
+    def after(network, layer):
+        """The types of the layers between a convolution and the next ones."""
+        convolutions, found, names = (layers.Conv2D, layers.Conv2DTranspose), [], [layer.output.name]
+        for name in names:
+            for one in network.operations:
+                given = {tensor.name for tensor in keras.tree.flatten(one.input)}
+                if name in given and not isinstance(one, (layers.InputLayer, *convolutions)):
+                    found.append(type(one))
+                    names.append(one.output.name)
+        return found
+
+    up = stages(model.generator, layers.Conv2DTranspose)
+    down = stages(model.discriminator, layers.Conv2D)
+    everything = [*model.generator.layers, *model.discriminator.layers]
+    # "Replace any pooling layers with strided convolutions and fractional-strided convolutions."
+    assert not [layer for layer in everything if "Pool" in type(layer).__name__ or "UpSampling" in type(layer).__name__]
+    assert [layer.strides for layer in up] == [(1, 1)] + [(2, 2)] * len(filters)
+    assert [layer.strides for layer in down] == [(2, 2)] * len(filters) + [(1, 1)]
+    assert [layer.filters for layer in up] == [*filters, 3]
+    assert [layer.filters for layer in down[:-1]] == [*reversed(filters)]
+    # "Remove fully connected hidden layers": the first of G and the last of D are convolutions too.
+    assert not [layer for layer in everything if isinstance(layer, (layers.Dense, Maxout))]
+    assert up[0].input.shape[1:3] == (1, 1)
+    assert down[-1].output.shape[1:3] == (1, 1)
+    # Batch normalization in both, but not at G's output nor at D's input.
+    for network, convolutions, normal in ((model.generator, up, up[:-1]), (model.discriminator, down, down[1:-1])):
+        for convolution in convolutions:
+            assert (layers.BatchNormalization in after(network, convolution)) == (convolution in normal)
+        assert len(stages(network, layers.BatchNormalization)) == len(normal)
+    # "Use ReLU activation in generator for all layers except for the output, which uses Tanh", LeakyReLU in D.
+    for convolution in up[:-1]:
+        assert layers.ReLU in after(model.generator, convolution)
+    assert [layer.activation.__name__ for layer in stages(model.generator, layers.Activation)] == ["tanh"]
+    slopes = [layer.negative_slope for layer in stages(model.discriminator, layers.LeakyReLU)]
+    assert slopes == pytest.approx([0.2] * len(filters))
+    # Section 4: every weight from N(0, 0.02), images in [-1, 1] inside.
+    for layer in (*up, *down):
+        assert layer.kernel_initializer.get_config() == {"mean": 0.0, "stddev": 0.02, "seed": None}
+    (scale,) = stages(model.discriminator, layers.Rescaling)
+    assert (scale.scale, scale.offset) == (2.0, -1.0)
+
+
+def test_dropout_keeps_the_mean_and_goes_on_after_save_and_load(tmp_path):
+    x = np.ones((100, 1000), "float32")
+    model = keras.Sequential([keras.Input((1000,)), Dropout(0.2)])
+    drawn = np.asarray(model(x, training=True))
+    assert set(np.unique(drawn)) == {0, np.float32(1.25)}
+    assert drawn.mean() == pytest.approx(1, abs=5 * 0.5 / np.sqrt(x.size))
+    assert (np.asarray(model(x)) == x).all()
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    again, other = np.asarray(model(x, training=True)), np.asarray(loaded(x, training=True))
+    np.testing.assert_array_equal(again, other)
+    assert (again != drawn).any()
+
+
+def test_maxout_is_the_largest_of_its_affine_maps(rng):
+    layer = Maxout(4, 3)
+    x = rng.standard_normal((5, 6), dtype="float32")
+    answer = np.asarray(layer(x))
+    layer.bias.assign(rng.standard_normal(12))
+    kernel, bias = (weight.astype(float) for weight in layer.get_weights())
+    expected = np.stack([(x @ kernel + bias)[:, unit * 3 : unit * 3 + 3].max(axis=1) for unit in range(4)], axis=1)
+    assert answer.shape == (5, 4)
+    np.testing.assert_allclose(layer(x), expected, atol=1e-5)
+    again = keras.layers.deserialize(keras.layers.serialize(layer))
+    assert again.get_config() == layer.get_config()
+
+
+@pytest.mark.parametrize(
+    ("family", "arguments", "sentence"),
+    [
+        (GAN, {"generator_loss": "wasserstein"}, "generator_loss must be 'non_saturating' or 'minimax'"),
+        (GAN, {"label_smoothing": 1.0}, "label_smoothing must be at least 0 and below 1"),
+        (GAN, {"discriminator_steps": 0}, "discriminator_steps must be a whole number of at least 1"),
+        (GAN, {"ema": 1.0}, "ema must lie between 0 and 1"),
+        (GAN, {"latent_dim": 0}, "latent_dim must be a whole number of at least 1"),
+        (GAN, {"num_classes": 0}, "num_classes must be a whole number of at least 1"),
+        (GAN, {"seed": -1}, "seed must be a whole number of at least 0"),
+        (DCGAN, {"filters": (8,) * 5}, "from 28x28 to 2 cells a side or more"),
+        (DCGAN, {"filters": ()}, "there is at least 1"),
+        (DCGAN, {"kernel_size": 0}, "kernel_size must be a whole number of at least 1"),
+    ],
+)
+def test_constructors_check_their_arguments(family, arguments, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        family(**arguments)

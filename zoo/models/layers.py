@@ -1,0 +1,122 @@
+"""The layers that Keras does not have."""
+
+import keras
+import tensorflow as tf
+from keras import layers, ops
+
+
+@keras.saving.register_keras_serializable("zoo")
+class Center(layers.Layer):
+    """Subtracts a constant image: the mean of the training data once the model has adapted to them, zero before."""
+
+    def build(self, shape):
+        self.mean = self.add_weight(shape=shape[1:], initializer="zeros", trainable=False, name="mean")
+
+    def call(self, images):
+        return images - self.mean
+
+
+@keras.saving.register_keras_serializable("zoo")
+class PixelBias(layers.Layer):
+    """Adds a number of its own to each pixel."""
+
+    def build(self, shape):
+        self.bias = self.add_weight(shape=shape[1:], initializer="zeros", name="bias")
+
+    def call(self, images):
+        return images + self.bias
+
+
+@keras.saving.register_keras_serializable("zoo")
+class OneHot(layers.Layer):
+    """Labels ``(n,)`` to ``(n, num_classes)``."""
+
+    def __init__(self, num_classes, **kwargs):
+        super().__init__(**kwargs)
+        self.num_classes = num_classes
+
+    def call(self, labels):
+        return ops.one_hot(labels, self.num_classes, dtype=self.compute_dtype)
+
+    def get_config(self):
+        return super().get_config() | {"num_classes": self.num_classes}
+
+
+@keras.saving.register_keras_serializable("zoo")
+class DepthToSpace(layers.Layer):
+    """Lays the channels of each cell out as ``stride`` x ``stride`` pixels: the shuffle of Shi et al. 2016, eq. 4."""
+
+    def __init__(self, stride, **kwargs):
+        super().__init__(**kwargs)
+        self.stride = stride
+
+    def call(self, grid):
+        return tf.nn.depth_to_space(grid, self.stride)
+
+    def compute_output_shape(self, shape):
+        n, height, width, channels = shape
+        return n, height * self.stride, width * self.stride, channels // self.stride**2
+
+    def get_config(self):
+        return super().get_config() | {"stride": self.stride}
+
+
+@keras.saving.register_keras_serializable("zoo")
+class ToPrior(layers.Layer):
+    """Moves a standard normal z to the learned prior p(z | y): mean + exp(log_var / 2) z.
+
+    A prior N(mean, exp(log_var)) with a posterior N(m, exp(v)), and the standard prior with the posterior
+    N((m - mean) / exp(log_var / 2), exp(v - log_var)) in front of this layer, are one model: the Kullback-Leibler divergence
+    does not change under an invertible map of z (the residual normal of Vahdat & Kautz 2020, section 3.2). So z is standard
+    at the decoder's door, and sampling and likelihoods need not know whether a prior was learned.
+    """
+
+    def call(self, z, mean, log_var):
+        return mean + ops.exp(log_var / 2) * z
+
+
+@keras.saving.register_keras_serializable("zoo")
+class Dropout(layers.Dropout):
+    """Keras's dropout, but that its noise goes on where it was after save and load, and is each replica's own."""
+
+    def call(self, x, training=False):
+        if not training or self.rate == 0:
+            return x
+        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+        seed = tf.random.fold_in(tf.cast(self.seed_generator.next(), tf.int64), tf.cast(replica, tf.int64))
+        keep = tf.random.stateless_uniform(tf.shape(x), seed) >= self.rate
+        return tf.where(keep, x / (1 - self.rate), tf.zeros_like(x))
+
+    def save_own_variables(self, store):
+        store["state"] = self.seed_generator.state.numpy()
+
+    def load_own_variables(self, store):
+        self.seed_generator.state.assign(store["state"])
+
+
+@keras.saving.register_keras_serializable("zoo")
+class Maxout(layers.Layer):
+    """The largest of ``pieces`` affine maps, for each of ``units`` outputs (Goodfellow et al. 2013, arXiv 1302.4389).
+
+    Args:
+        units: int. Outputs.
+        pieces: int. Affine maps an output.
+        kernel_initializer: as in ``keras.layers.Dense``.
+    """
+
+    def __init__(self, units, pieces, kernel_initializer="glorot_uniform", **kwargs):
+        super().__init__(**kwargs)
+        self.units, self.pieces = units, pieces
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+
+    def build(self, shape):
+        size = self.units * self.pieces
+        self.kernel = self.add_weight(shape=(shape[-1], size), initializer=self.kernel_initializer, name="kernel")
+        self.bias = self.add_weight(shape=(size,), initializer="zeros", name="bias")
+
+    def call(self, x):
+        return ops.max(ops.reshape(ops.matmul(x, self.kernel) + self.bias, (-1, self.units, self.pieces)), axis=-1)
+
+    def get_config(self):
+        initializer = keras.initializers.serialize(self.kernel_initializer)
+        return super().get_config() | {"units": self.units, "pieces": self.pieces, "kernel_initializer": initializer}
