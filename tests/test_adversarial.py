@@ -10,7 +10,7 @@ from scipy import stats
 from tests import harness
 from zoo.models import DCGAN, GAN
 from zoo.models.adversarial import Adversarial
-from zoo.models.layers import Dropout, Maxout
+from zoo.models.layers import Dropout, Maxout, OneHot
 
 OPTIONS = {"generator_loss": "non_saturating", "discriminator_steps": 1, "label_smoothing": 0.0, "ema": None, "seed": 0}
 
@@ -172,39 +172,31 @@ def test_predict_is_decode(model):
     np.testing.assert_allclose(model.predict([z, labels] if model.num_classes else z, verbose=0), expected, atol=1e-6)
 
 
-@pytest.mark.parametrize("family", [GAN, DCGAN])
-def test_labels_reach_every_stage(family):
-    small = {"hidden": (6, 5), "maxout": ((4, 2), (3, 2))} if family is GAN else {"filters": (6, 5)}
-    model = family(latent_dim=4, num_classes=3, **small)
-    for network in (model.generator, model.discriminator):
-        paths = ops_after_label(network)
-        weighted = [
-            layer
-            for layer in network.layers
-            if isinstance(layer, (layers.Dense, layers.Conv2D, layers.Conv2DTranspose, Maxout))
-        ]
-        stages = [layer for layer in weighted if not layer.name.endswith("_label")]
-        assert stages
-        for stage in stages:
-            beside = f"{stage.name}_label" in paths  # added after the convolution
-            assert beside or stage.name in paths or stage.name == "logit"
-    z, images = np.zeros((3, 4), "float32"), np.zeros((3, 28, 28, 1), "float32")
-    drawn, logits = model.decode(z, [0, 1, 2]), model.discriminate(images, [0, 1, 2])
-    assert len(np.unique(drawn.mean(axis=(1, 2, 3)))) == 3
-    assert len(np.unique(logits)) == 3
-
-
-def ops_after_label(network):
-    """The names of the layers that the label is an immediate input of, through its one-hot vector."""
-    one_hot = {"one_hot", "reshape", "concatenate"}
-    names, found = {"label"}, set()
-    for layer in network.layers:
-        parents = {tensor._keras_history.operation.name for tensor in keras.tree.flatten(layer.input)}
-        if parents & names:
-            found.add(layer.name)
-            if layer.name.rstrip("_0123456789") in one_hot:
-                names.add(layer.name)
+def seeing_the_label(network):
+    """The names of the operations that are given the one-hot label."""
+    tensors, found = {"label"}, []
+    for operation in network.operations:
+        if tensors & {tensor.name for tensor in keras.tree.flatten(operation.input)}:
+            if isinstance(operation, (layers.InputLayer, OneHot, layers.Reshape)):
+                tensors.add(operation.output.name)
+            else:
+                found.append(operation.name)
     return found
+
+
+def test_labels_reach_every_stage():
+    dense = GAN(latent_dim=4, num_classes=3, hidden=(6, 5), maxout=((4, 2), (3, 2)))
+    deep = DCGAN(latent_dim=4, num_classes=3, filters=(6, 5))
+    assert [name.partition("_")[0] for name in seeing_the_label(dense.generator)] == ["concatenate"] * 3
+    assert [name.partition("_")[0] for name in seeing_the_label(dense.discriminator)] == ["concatenate"] * 3
+    assert {name for name in seeing_the_label(deep.generator) if "concatenate" not in name} == {"shift_0", "shift_1"}
+    assert len(seeing_the_label(deep.generator)) == 3
+    assert {name for name in seeing_the_label(deep.discriminator) if "multiply" not in name} == {"shift_0", "shift_1"}
+    assert len(seeing_the_label(deep.discriminator)) == 3
+    for model in (dense, deep):
+        drawn = model.decode(np.zeros((3, 4), "float32"), [0, 1, 2])
+        logits = model.discriminate(np.zeros((3, 28, 28, 1), "float32"), [0, 1, 2])
+        assert len(np.unique(drawn.mean(axis=(1, 2, 3)))) == len(np.unique(logits)) == 3
 
 
 GUIDED = [
@@ -224,7 +216,7 @@ def test_the_graph_keeps_the_guidelines(size, options):
     filters = options.get("filters", (1024, 512, 256, 128) if size == 64 else (512, 256, 128))
 
     def stages(network, kind):
-        return [layer for layer in network.layers if isinstance(layer, kind) and not layer.name.endswith("_label")]
+        return [layer for layer in network.layers if isinstance(layer, kind) and layer.name not in seeing_the_label(network)]
 
     def after(network, layer):
         """The types of the layers between a convolution and the next ones."""

@@ -92,7 +92,7 @@ def test_train_evaluate_and_export(tmp_path):
         (
             ["train", "vae_mnist", "--set", "cycles=many"],
             2,
-            "cycles must be a list of [epochs, learning rate, importance samples], not 'many'",
+            "cycles must be a list of [epochs, learning rate, {attribute: value}], not 'many'",
         ),
         (["train", "vae_mnist", "--set", "model.layers=3"], 2, "does not take these arguments"),
         (["train", "vae_mnist", "--set", "batch_size=1000"], 2, "A batch of 1000 images does not fit"),

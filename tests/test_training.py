@@ -11,32 +11,45 @@ from tests.conftest import FIXTURE
 from zoo import recipes, training
 from zoo.catalog import DamagedFileError
 
-BASE = recipes.RECIPES["cvae_mnist"]
-SMALL = replace(
-    BASE,
-    cycles=[[2, 0.01, {}], [1, 0.002, {"importance_samples": 2}]],
-    batch_size=100,
-    model=BASE.model | {"filters": [4], "hidden": [8], "latent_dim": 3},
-)
+
+def shrunk(name):
+    """A recipe for three hundred images and a few steps."""
+    recipe = recipes.RECIPES[name]
+    adversarial = recipe.family in ("GAN", "DCGAN")
+    sizes = {"hidden": [8], "filters": [8, 4], "maxout": [[8, 2]], "latent_dim": 3}
+    model = recipe.model | {key: size for key, size in sizes.items() if key in recipe.model}
+    change = {"label_smoothing": 0.1} if adversarial else {"importance_samples": 2}
+    recipe = replace(recipe, cycles=[[2, 0.01, {}], [1, 0.002, change]], batch_size=100, model=model)
+    if not adversarial:
+        return recipe
+    settings = {"parzen": {"samples": 100}, "nearest_neighbor": {"samples": 100}}
+    metrics = {metric: settings.get(metric, {}) for metric in recipe.metrics}
+    best = {"metric": recipe.best["metric"], "every": 1}
+    return replace(recipe, split="train[:200]", validation="train[200:]", metrics=metrics, best=best)
+
+
+SMALL = shrunk("cvae_mnist")
 
 
 class Stop(keras.callbacks.Callback):
     """What a power cut in the second epoch leaves behind."""
 
+    def __init__(self, steps):
+        super().__init__()
+        self.steps = steps
+
     def on_train_batch_begin(self, batch, logs=None):
-        if int(self.model.optimizer.iterations) >= 3:
+        if int(self.model.optimizer.iterations) >= self.steps:
             raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("name", ["cvae_mnist", "cvae_quadrant_mnist", "vae_dense_mnist"])
+@pytest.mark.parametrize("name", ["cvae_mnist", "cvae_quadrant_mnist", "vae_dense_mnist", "gan_mnist", "cdcgan_mnist"])
 def test_a_resumed_training_equals_an_uninterrupted_one(name, tmp_path, monkeypatch):
-    base = recipes.RECIPES[name]
-    model = base.model | {"hidden": [8], "latent_dim": 3} | ({"filters": [4]} if "filters" in base.model else {})
-    recipe = replace(base, cycles=[[2, 0.01, {}], [1, 0.002, {"importance_samples": 2}]], batch_size=100, model=model)
+    recipe = shrunk(name)
     whole = training.train(recipe, tmp_path / "whole", data_dir=FIXTURE, verbose=0)
     real = keras.callbacks.TensorBoard
     monkeypatch.setattr(training, "STEPS_PER_EXECUTION", 1)
-    monkeypatch.setattr(keras.callbacks, "TensorBoard", lambda *_, **__: Stop())
+    monkeypatch.setattr(keras.callbacks, "TensorBoard", lambda *_, **__: Stop(2 if recipe.best else 3))
     with pytest.raises(KeyboardInterrupt):
         training.train(recipe, tmp_path / "cut", data_dir=FIXTURE, verbose=0)
     monkeypatch.setattr(keras.callbacks, "TensorBoard", real)
@@ -45,6 +58,24 @@ def test_a_resumed_training_equals_an_uninterrupted_one(name, tmp_path, monkeypa
         np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-5)
     lines = (tmp_path / "cut" / training.HISTORY).read_text().splitlines()
     assert [json.loads(line)["epoch"] for line in lines] == [1, 2, 3]
+
+
+def test_the_best_on_validation_images_is_kept(tmp_path, monkeypatch):
+    values, splits = iter([5.0, 3.0, 4.0]), []
+
+    def measured(model, recipe, metric, split, data_dir):
+        splits.append((metric, split))
+        return {"value": next(values)}
+
+    monkeypatch.setattr(training.evaluation, "measure", measured)
+    recipe = shrunk("cdcgan_mnist")
+    training.train(recipe, tmp_path, data_dir=FIXTURE, verbose=0)
+    assert splits == [("nearest_neighbor", "train[200:]")] * 3
+    assert training.kept(recipe, tmp_path) == {"epoch": 2, "value": 3.0}
+    kept, last = (keras.saving.load_model(tmp_path / name) for name in (training.BEST, training.CHECKPOINT))
+    assert (int(kept.optimizer.iterations), int(last.optimizer.iterations)) == (4, 6)
+    for one, two in zip(training.load(tmp_path)[1].get_weights(), kept.get_weights()):
+        np.testing.assert_array_equal(one, two)
 
 
 def test_a_run_holds_what_it_is_and_loads_in_float32(tmp_path):
