@@ -1,8 +1,8 @@
 """Teach a generator that draws digits to draw clothes.
 
 ``cdcgan_mnist`` knows how to draw strokes on a grid of 28x28, and its discriminator knows what to look at. This script trains
-the game on with ``fit`` on another data set, and looks at it with the eyes of a nearest-neighbour classifier: how many test images
-of clothes it gets right when its training set is what the model drew.
+the game on with ``fit`` on another data set, and looks at it with the eyes of a nearest-neighbour classifier: how many test
+images of clothes it gets right when its training set is what the model drew.
 
     python examples/finetune_dcgan.py --epochs 2 --images 6000
 """
