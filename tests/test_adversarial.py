@@ -12,7 +12,14 @@ from zoo.models import DCGAN, GAN
 from zoo.models.adversarial import Adversarial
 from zoo.models.layers import Dropout, Maxout, OneHot
 
-OPTIONS = {"generator_loss": "non_saturating", "discriminator_steps": 1, "label_smoothing": 0.0, "ema": None, "seed": 0}
+OPTIONS = {
+    "generator_loss": "non_saturating",
+    "discriminator_steps": 1,
+    "label_smoothing": 0.0,
+    "instance_noise": 0.0,
+    "ema": None,
+    "seed": 0,
+}
 
 
 @pytest.fixture(params=harness.ADVERSARIAL)
@@ -118,8 +125,8 @@ def test_each_players_update_leaves_the_other_alone(model, digits):
         return [variable.numpy() for variable in network.weights if "seed" not in variable.name]
 
     updates = {
-        "discriminator": lambda: model._update_discriminator(images, z, labels),
-        "generator": lambda: model._update_generator(z, labels),
+        "discriminator": lambda: model._update_discriminator(images, z, labels, (0, 0)),
+        "generator": lambda: model._update_generator(z, labels, (0, 1)),
     }
     for player, other in (("discriminator", "generator"), ("generator", "discriminator")):
         mine, theirs = state(getattr(model, player)), state(getattr(model, other))
@@ -136,6 +143,21 @@ def test_k_counts_the_discriminators_updates(digits):
     assert int(model.discriminator_optimizer.iterations) == 6
     with pytest.raises(tf.errors.InvalidArgumentError, match="A batch must hold an image for each discriminator step"):
         model.fit(digits[0][:1], digits[1][:1], verbose=0)
+
+
+def test_instance_noise_is_on_all_that_the_discriminator_sees_in_training(digits):
+    model = DCGAN(latent_dim=4, filters=(4,), instance_noise=0.2)
+    seen, judge = [], model.judge
+    model.judge = lambda images, *given, **options: (seen.append(images), judge(images, *given, **options))[1]
+    model.compile(run_eagerly=True)
+    real = digits[0][:50]
+    model.train_on_batch(real)
+    assert len(seen) == 3
+    assert stats.kstest(np.ravel(seen[0] - real) / 0.2, "norm").pvalue > 0.01
+    assert min(tf.reduce_min(images) for images in seen[1:]) < 0
+    model.discriminate(real)
+    model.test_on_batch(real)
+    np.testing.assert_array_equal(seen[3], real)
 
 
 def test_the_sampler_is_the_moving_average_of_the_generator(digits):
@@ -293,6 +315,7 @@ def test_maxout_is_the_largest_of_its_affine_maps(rng):
         (GAN, {"generator_loss": "wasserstein"}, "generator_loss must be 'non_saturating' or 'minimax'"),
         (GAN, {"label_smoothing": 1.0}, "label_smoothing must be at least 0 and below 1"),
         (GAN, {"discriminator_steps": 0}, "discriminator_steps must be a whole number of at least 1"),
+        (GAN, {"instance_noise": -0.1}, "instance_noise must be at least 0"),
         (GAN, {"ema": 1.0}, "ema must lie between 0 and 1"),
         (GAN, {"latent_dim": 0}, "latent_dim must be a whole number of at least 1"),
         (GAN, {"num_classes": 0}, "num_classes must be a whole number of at least 1"),

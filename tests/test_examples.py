@@ -6,8 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import keras
+import numpy as np
 import pytest
+from PIL import Image
 
+import zoo
 from tests.conftest import FIXTURE
 
 ROOT = Path(__file__).parent.parent
@@ -29,6 +33,51 @@ def test_finetuning_lowers_the_bound(tmp_path):
     out = run([sys.executable, ROOT / "examples" / "finetune_cvae.py", "--epochs", "2", "--images", "300"], tmp_path)
     before, after = (float(re.search(rf"{when}: .*'loss': ([\d.]+)", out)[1]) for when in ("before", "after"))
     assert after < before
+    assert (tmp_path / "clothes.png").stat().st_size > 1000
+
+
+@pytest.fixture
+def pictures(tmp_path, digits):
+    """A user's folder: a subfolder of PNG files of each digit."""
+    for i, (image, label) in enumerate(zip(*digits)):
+        folder = tmp_path / "pictures" / str(label)
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.uint8(image[..., 0] * 255)).save(folder / f"{i}.png")
+    return tmp_path / "pictures"
+
+
+@pytest.mark.parametrize("labels", [[], ["--labels"]])
+def test_a_gan_learns_a_folder_of_pictures(pictures, labels, tmp_path):
+    small = ["--size", "30", "--grey", "--filters", "16", "8", "--epochs", "12", "--batch-size", "30"]
+    run([sys.executable, ROOT / "examples" / "train_gan.py", pictures, *small, *labels], tmp_path)
+    model = zoo.models.DCGAN(num_classes=10) if labels else zoo.models.DCGAN()
+    loaded = keras.saving.load_model(tmp_path / "gan.keras")
+    assert (type(loaded), loaded.num_classes) == (type(model), model.num_classes)
+    assert loaded.image_shape == (30, 30, 1)
+    assert int(loaded.optimizer.iterations) == 120
+    with Image.open(tmp_path / "gan.png") as sheet:
+        assert sheet.size == (300, 300)
+    # What it draws is nearer to its pictures than what an untrained one draws.
+    real = np.stack([np.asarray(Image.open(path).resize((30, 30))) for path in pictures.rglob("*.png")]).mean(axis=0) / 255
+    untrained = type(loaded)(**loaded.get_config())
+    off = [abs(one.sample(50).mean(axis=0)[..., 0] - real).mean() for one in (loaded, untrained)]
+    assert off[0] < 0.9 * off[1]
+
+
+def test_a_wrong_folder_is_one_sentence(tmp_path):
+    script = [sys.executable, ROOT / "examples" / "train_gan.py"]
+    for folder, sentence in ((tmp_path / "none", "is not a folder"), (tmp_path, "No images found in directory")):
+        done = subprocess.run([*script, folder], capture_output=True, text=True, env=ENVIRONMENT)
+        assert done.returncode == 2
+        assert sentence in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_finetuning_a_dcgan_brings_it_nearer_to_clothes(tmp_path):
+    script = [sys.executable, ROOT / "examples" / "finetune_dcgan.py", "--epochs", "3", "--images", "300"]
+    out = run(script, tmp_path)
+    before, after = (float(re.search(rf"{when}: ([\d.]+)", out)[1]) for when in ("before", "after"))
+    assert after > before
     assert (tmp_path / "clothes.png").stat().st_size > 1000
 
 

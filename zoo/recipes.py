@@ -125,51 +125,79 @@ def convolutional(family: str, dataset: str, *, cycles: list, samples: int = 500
     )
 
 
-def adversarial(
-    family: str, dataset: str, *, model: dict, cycles: list, every: int, conditional: bool = False, **settings
-) -> Recipe:
+# The network of the small DCGANs: 4, 7 and 14 cells before the image.
+SMALL_DCGAN = {"latent_dim": 64, "filters": [128, 64, 32], "kernel_size": 4, "instance_noise": 0.15, "ema": 0.999}
+
+
+def adversarial(family: str, dataset: str, *, model: dict, every: int, metrics=(), **settings) -> Recipe:
     """A recipe of the game on grey images, plain or label-conditional, that keeps what is best on validation images."""
-    metrics = {"parzen": {}, "coverage": {}, "largest_share": {}}
-    if conditional:
-        metrics = {"nearest_neighbor": {"samples": 50_000}, "nearest_neighbor_10m": {}, "nearest_neighbor_real": {}}
+    metrics = dict(metrics)
+    if "num_classes" in model:
+        metrics = {"nearest_neighbor": {"samples": 50_000}} | metrics | {"nearest_neighbor_real": {}}
+    else:
+        metrics = {"parzen": {}, "coverage": {}, "largest_share": {}}
     return Recipe(
         family=family,
-        model=model | ({"num_classes": 10} if conditional else {}),
+        model=model,
         dataset=dataset,
         split="train[:50000]",
         validation="train[50000:]",
         best={"metric": next(iter(metrics)), "every": every},
         binarize=None,
-        cycles=cycles,
-        optimizer="Muon",
-        optimizer_arguments=MUON | {"momentum": 0.5, "adam_beta_1": 0.5, "adam_lr_ratio": 0.05},
-        precision="mixed_bfloat16",
         metrics=metrics,
         paper=GOODFELLOW if family == "GAN" else RADFORD,
         **settings,
     )
 
 
-RECIPES = {
-    "cdcgan_mnist": adversarial(
+def dcgan(dataset: str, *, model: dict, cycles: list, **settings) -> Recipe:
+    return adversarial(
         "DCGAN",
-        "mnist",
-        conditional=True,
-        model={
-            "latent_dim": 64,
-            "filters": [128, 96, 64],
-            "discriminator_filters": [64, 128, 192],
-            "kernel_size": 4,
-            "ema": 0.999,
-        },
+        dataset,
+        model=model,
         batch_size=64,
-        cycles=[[24, 0.02, {}]],
+        cycles=cycles,
         every=4,
+        optimizer="Muon",
+        optimizer_arguments=MUON | {"momentum": 0.5, "adam_beta_1": 0.5, "adam_lr_ratio": 0.05},
+        precision="mixed_bfloat16",
+        **settings,
+    )
+
+
+RECIPES = {
+    "gan_mnist": adversarial(
+        "GAN",
+        "mnist",
+        model={"hidden": [800, 800], "ema": 0.999},
+        batch_size=100,
+        cycles=[[50, 0.0003, {}]],
+        every=5,
+        optimizer_arguments={"beta_1": 0.5},
+        anchors={"parzen": {"value": 225, "source": f"{GOODFELLOW}, table 1, ± 2", "mark": "B"}},
+    ),
+    "gan_fashion_mnist": adversarial(
+        "GAN",
+        "fashion_mnist",
+        model={"hidden": [800, 800], "ema": 0.999},
+        batch_size=100,
+        cycles=[[25, 0.0003, {}]],
+        every=5,
+        optimizer_arguments={"beta_1": 0.5},
+    ),
+    "dcgan_mnist": dcgan("mnist", model=SMALL_DCGAN, cycles=[[8, 0.015, {}]]),
+    "dcgan_fashion_mnist": dcgan("fashion_mnist", model=SMALL_DCGAN, cycles=[[8, 0.015, {}]]),
+    "cdcgan_mnist": dcgan(
+        "mnist",
+        model=SMALL_DCGAN | {"filters": [128, 96, 64], "num_classes": 10},
+        cycles=[[16, 0.02, {}]],
+        metrics={"nearest_neighbor_10m": {}},
         anchors={
             "nearest_neighbor": {"value": 2.98, "source": f"{RADFORD}, 1-NN on 50K samples", "mark": "M"},
             "nearest_neighbor_10m": {"value": 1.48, "source": f"{RADFORD}, 1-NN on 10M samples", "mark": "M"},
         },
     ),
+    "cdcgan_fashion_mnist": dcgan("fashion_mnist", model=SMALL_DCGAN | {"num_classes": 10}, cycles=[[8, 0.015, {}]]),
     "vae_dense_mnist": Recipe(
         family="VAE",
         model={"latent_dim": 50, "hidden": [200, 200], "activation": "tanh"},

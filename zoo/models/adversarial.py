@@ -24,7 +24,8 @@ class Adversarial(Generative):
     """
 
     def __init__(
-        self, generator, discriminator, *, num_classes, generator_loss, discriminator_steps, label_smoothing, ema, seed, name
+        self, generator, discriminator, *, num_classes, generator_loss, discriminator_steps, label_smoothing, instance_noise,
+        ema, seed, name,
     ):  # fmt: skip
         if generator_loss not in ("non_saturating", "minimax"):
             raise ValueError(f"generator_loss must be 'non_saturating' or 'minimax', but it is {generator_loss!r}.")
@@ -32,11 +33,14 @@ class Adversarial(Generative):
             raise ValueError(f"label_smoothing must be at least 0 and below 1, but it is {label_smoothing!r}.")
         if ema is not None and not 0 < ema < 1:
             raise ValueError(f"ema must lie between 0 and 1, or be None, but it is {ema!r}.")
+        if instance_noise < 0:
+            raise ValueError(f"instance_noise must be at least 0, but it is {instance_noise!r}.")
         inputs = generator.input
         z, label = inputs if num_classes else (inputs, None)
         self.image_shape, self.latent_dim = generator.output.shape[1:], z.shape[-1]
         self.num_classes, self.condition_shape, self.condition_at = num_classes, None, None
-        self.generator_loss, self.label_smoothing, self.ema = generator_loss, label_smoothing, ema
+        self.generator_loss, self.label_smoothing = generator_loss, label_smoothing
+        self.instance_noise, self.ema = instance_noise, ema
         self.discriminator_steps = checks.count(discriminator_steps, "discriminator_steps")
         self.seed = checks.seed(seed)
         self.generator, self.discriminator, self.sampler = generator, discriminator, generator
@@ -101,28 +105,29 @@ class Adversarial(Generative):
         for i in range(k):
             real, given = images[i::k], None if labels is None else labels[i::k]
             z = self.noise([tf.shape(real)[0], self.latent_dim], step, i)
-            discriminator_loss, on_real, on_generated = self._update_discriminator(real, z, given)
+            discriminator_loss, on_real, on_generated = self._update_discriminator(real, z, given, (step, i))
         z = self.noise([tf.shape(real)[0], self.latent_dim], step, k)
-        generator_loss = self._update_generator(z, given)
+        generator_loss = self._update_generator(z, given, (step, k))
         if self.ema is not None:
             self._average(step)
         return self.report(generator_loss, discriminator_loss, ops.sigmoid(on_real), ops.sigmoid(on_generated))
 
-    def _update_discriminator(self, real, z, labels):
+    def _update_discriminator(self, real, z, labels, moment):
         with _statistics_kept(self.generator):
             generated = self.generate(z, labels, training=True)
         with tf.GradientTape() as tape:
-            on_real = self.judge(real, labels, training=True)
-            on_generated = self.judge(generated, labels, training=True)
+            on_real = self.judge(self._blurred(real, *moment, 0), labels, training=True)
+            on_generated = self.judge(self._blurred(generated, *moment, 1), labels, training=True)
             loss = self.discriminator_objective(on_real, on_generated)
             scaled = self._scaled(loss, self.discriminator_optimizer)
         variables = self.discriminator.trainable_variables
         self.discriminator_optimizer.apply(tape.gradient(scaled, variables), variables)
         return loss, on_real, on_generated
 
-    def _update_generator(self, z, labels):
+    def _update_generator(self, z, labels, moment):
         with tf.GradientTape() as tape, _statistics_kept(self.discriminator):
-            loss = self.generator_objective(self.judge(self.generate(z, labels, training=True), labels, training=True))
+            generated = self._blurred(self.generate(z, labels, training=True), *moment, 1)
+            loss = self.generator_objective(self.judge(generated, labels, training=True))
             scaled = self._scaled(loss, self.generator_optimizer)
         variables = self.generator.trainable_variables
         self.generator_optimizer.apply(tape.gradient(scaled, variables), variables)
@@ -189,8 +194,15 @@ class Adversarial(Generative):
         return {
             "image_shape": self.image_shape, "latent_dim": self.latent_dim, "num_classes": self.num_classes,
             "generator_loss": self.generator_loss, "discriminator_steps": self.discriminator_steps,
-            "label_smoothing": self.label_smoothing, "ema": self.ema, "seed": self.seed, "name": self.name,
+            "label_smoothing": self.label_smoothing, "instance_noise": self.instance_noise,
+            "ema": self.ema, "seed": self.seed, "name": self.name,
         }  # fmt: skip
+
+    def _blurred(self, images, *moment):
+        """Images as D sees them in training, under instance noise of a moment's own."""
+        if not self.instance_noise:
+            return images
+        return images + self.instance_noise * self.noise(tf.shape(images), *moment)
 
     def _scaled(self, loss, optimizer):
         # tf.distribute sums the gradients of the replicas.

@@ -38,7 +38,7 @@ class DCGAN(Adversarial):
         discriminator_filters: tuple of int. Channels of the discriminator's grids, from the largest one to the last; None takes
             the generator's backwards. Defaults to None.
         num_classes: int. Number of labels. A dataset element is ``(images, labels)``. Defaults to None.
-        generator_loss, discriminator_steps, label_smoothing, ema, seed, name: As in ``GAN``.
+        generator_loss, discriminator_steps, label_smoothing, instance_noise, ema, seed, name: As in ``GAN``.
 
     Example:
 
@@ -55,8 +55,8 @@ class DCGAN(Adversarial):
 
     def __init__(
         self, image_shape=(28, 28, 1), latent_dim=100, *, filters=None, discriminator_filters=None, kernel_size=5,
-        num_classes=None, generator_loss="non_saturating", discriminator_steps=1, label_smoothing=0.0, ema=None, seed=0,
-        name=None,
+        num_classes=None, generator_loss="non_saturating", discriminator_steps=1, label_smoothing=0.0, instance_noise=0.0,
+        ema=None, seed=0, name=None,
     ):  # fmt: skip
         checks.count(latent_dim, "latent_dim")
         if num_classes is not None:
@@ -77,7 +77,7 @@ class DCGAN(Adversarial):
             _generator(grids[::-1], image_shape[2], latent_dim, self.filters, kernel_size, num_classes),
             _discriminator(tuple(image_shape), self.discriminator_filters or self.filters[::-1], kernel_size, num_classes),
             num_classes=num_classes, generator_loss=generator_loss, discriminator_steps=discriminator_steps,
-            label_smoothing=label_smoothing, ema=ema, seed=seed, name=name,
+            label_smoothing=label_smoothing, instance_noise=instance_noise, ema=ema, seed=seed, name=name,
         )  # fmt: skip
 
     def get_config(self):

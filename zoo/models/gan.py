@@ -26,6 +26,8 @@ class GAN(Adversarial):
         generator_loss: str. "non_saturating" (maximize log D(G(z))) or "minimax". Defaults to "non_saturating".
         discriminator_steps: int. k, the updates of D in each training step; each sees a k-th of the batch. Defaults to 1.
         label_smoothing: float. How far below 1 the discriminator's target for real images is. Defaults to 0.0.
+        instance_noise: float. Standard deviation of noise on all that the discriminator sees in training, so that it minds
+            what the eye does and not the last grey level (Sønderby et al. 2016, section 3.3). Defaults to 0.0.
         ema: float. Rate of the moving average of the generator's weights that ``sample`` uses; None uses the weights.
             Defaults to None.
         seed: int. Seed of the noise in training and in ``evaluate``; initial weights have Keras's own,
@@ -46,8 +48,8 @@ class GAN(Adversarial):
 
     def __init__(
         self, image_shape=(28, 28, 1), latent_dim=100, *, hidden=(1200, 1200), maxout=((240, 5), (240, 5)), dropout=(0.2, 0.5),
-        num_classes=None, generator_loss="non_saturating", discriminator_steps=1, label_smoothing=0.0, ema=None, seed=0,
-        name=None,
+        num_classes=None, generator_loss="non_saturating", discriminator_steps=1, label_smoothing=0.0, instance_noise=0.0,
+        ema=None, seed=0, name=None,
     ):  # fmt: skip
         checks.count(latent_dim, "latent_dim")
         if num_classes is not None:
@@ -57,7 +59,7 @@ class GAN(Adversarial):
             _generator(tuple(image_shape), latent_dim, self.hidden, num_classes),
             _discriminator(tuple(image_shape), self.maxout, self.dropout, num_classes),
             num_classes=num_classes, generator_loss=generator_loss, discriminator_steps=discriminator_steps,
-            label_smoothing=label_smoothing, ema=ema, seed=seed, name=name,
+            label_smoothing=label_smoothing, instance_noise=instance_noise, ema=ema, seed=seed, name=name,
         )  # fmt: skip
 
     def get_config(self):
