@@ -29,6 +29,8 @@ def main():
 
     if not Path(arguments.folder).is_dir():
         parser.error(f"{arguments.folder} is not a folder.")
+    if not Path(arguments.output).parent.is_dir():
+        parser.error(f"There is no folder {Path(arguments.output).parent} to write to.")
     try:
         data = keras.utils.image_dataset_from_directory(
             arguments.folder,
@@ -39,20 +41,18 @@ def main():
             batch_size=arguments.batch_size,
             seed=0,
         )
+        model = zoo.models.DCGAN(
+            image_shape=(arguments.size, arguments.size, 1 if arguments.grey else 3),
+            filters=arguments.filters,
+            kernel_size=4,
+            num_classes=len(data.class_names) if arguments.labels else None,
+            ema=0.99,
+        )
     except ValueError as error:
         parser.error(str(error))
-    classes = data.class_names if arguments.labels else None
 
     def scaled(images, *labels):
         return (images / 255, *labels) if labels else images / 255
-
-    model = zoo.models.DCGAN(
-        image_shape=(arguments.size, arguments.size, 1 if arguments.grey else 3),
-        filters=arguments.filters,
-        kernel_size=4,
-        num_classes=len(classes) if classes else None,
-        ema=0.99,
-    )
 
     def show(epoch, logs):
         images = model.sample(100, seed=0)

@@ -141,7 +141,7 @@ def test_k_counts_the_discriminators_updates(digits):
     model.fit(digits[0][:60], digits[1][:60], batch_size=20, verbose=0)
     assert int(model.generator_optimizer.iterations) == 3
     assert int(model.discriminator_optimizer.iterations) == 6
-    with pytest.raises(tf.errors.InvalidArgumentError, match="A batch must hold an image for each discriminator step"):
+    with pytest.raises(tf.errors.InvalidArgumentError, match="A batch must hold at least 2 images"):
         model.fit(digits[0][:1], digits[1][:1], verbose=0)
 
 
@@ -155,7 +155,6 @@ def test_instance_noise_is_on_all_that_the_discriminator_sees_in_training(digits
     assert len(seen) == 3
     assert stats.kstest(np.ravel(seen[0] - real) / 0.2, "norm").pvalue > 0.01
     assert min(tf.reduce_min(images) for images in seen[1:]) < 0
-    model.discriminate(real)
     model.test_on_batch(real)
     np.testing.assert_array_equal(seen[3], real)
 
@@ -296,6 +295,29 @@ def test_dropout_keeps_the_mean_and_goes_on_after_save_and_load(tmp_path):
     assert (again != drawn).any()
 
 
+def test_dropout_of_nothing_is_saved_too(tmp_path):
+    GAN(hidden=(4,), maxout=((2, 2),), dropout=(0.0, 0.0)).save(tmp_path / "model.keras")
+    assert keras.saving.load_model(tmp_path / "model.keras").dropout == (0.0, 0.0)
+
+
+def test_each_player_has_an_optimizer_of_its_own():
+    model, adam = harness.ADVERSARIAL["gan"](), keras.optimizers.Adam()
+    with pytest.raises(ValueError, match="both were given the same one"):
+        model.compile(adam, adam)
+    with pytest.raises(ValueError, match="generator_optimizer= and discriminator_optimizer="):
+        model.compile(optimizer="adam")
+    model.compile("sgd", "adam")
+    assert isinstance(model.generator_optimizer, keras.optimizers.SGD)
+    assert isinstance(model.discriminator_optimizer, keras.optimizers.Adam)
+
+
+def test_noise_is_fresh_in_each_step_and_update():
+    model = harness.ADVERSARIAL["gan"]()
+    drawn = [model.noise([5, 3], *moment).numpy() for moment in ((0, 0), (0, 1), (1, 0), (1, 1), (0, 0, 1))]
+    assert len({one.tobytes() for one in drawn}) == 5
+    np.testing.assert_array_equal(model.noise([5, 3], 1, 0), drawn[2])
+
+
 def test_maxout_is_the_largest_of_its_affine_maps(rng):
     layer = Maxout(4, 3)
     x = rng.standard_normal((5, 6), dtype="float32")
@@ -322,6 +344,13 @@ def test_maxout_is_the_largest_of_its_affine_maps(rng):
         (GAN, {"seed": -1}, "seed must be a whole number of at least 0"),
         (DCGAN, {"filters": (8,) * 5}, "from 28x28 to 2 cells a side or more"),
         (DCGAN, {"filters": ()}, "there is at least 1"),
+        (GAN, {"image_shape": (28, 28)}, "image_shape must be a tuple of 3 whole numbers"),
+        (GAN, {"hidden": 64}, "hidden must be a tuple of whole numbers, but it is 64"),
+        (GAN, {"maxout": (240, 5)}, "maxout's pairs must be a tuple of 2 whole numbers, but it is 240"),
+        (GAN, {"dropout": 0.5}, "dropout must be a tuple, but it is 0.5"),
+        (GAN, {"dropout": (0.5,)}, "dropout must be two rates"),
+        (DCGAN, {"image_shape": (28, 28)}, "image_shape must be a tuple of 3 whole numbers"),
+        (DCGAN, {"filters": (8, 0)}, "Each of filters must be a whole number of at least 1, but it is 0"),
         (DCGAN, {"kernel_size": 0}, "kernel_size must be a whole number of at least 1"),
     ],
 )

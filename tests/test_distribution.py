@@ -1,10 +1,14 @@
 """Two replicas of half a batch train as one of the whole, in a process of its own that has two logical devices."""
 
+import os
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
+
+ROOT = Path(__file__).parent.parent
 
 SCRIPT = """
     import keras, numpy as np, tensorflow as tf
@@ -37,7 +41,7 @@ GAME = """
     import keras, numpy as np, tensorflow as tf
     cpu, half = tf.config.list_physical_devices("CPU")[0], tf.config.LogicalDeviceConfiguration()
     tf.config.set_logical_device_configuration(cpu, [half, half])
-    from zoo.models import GAN
+    from zoo.models import DCGAN, GAN
 
     images = np.random.default_rng(0).random((8, 4, 4, 1), dtype="float32")
     data = tf.data.Dataset.from_tensor_slices(images).batch(8)
@@ -46,19 +50,35 @@ GAME = """
         keras.utils.set_random_seed(0)
         with strategy.scope():
             model = GAN((4, 4, 1), latent_dim=2, hidden=(), maxout=((3, 2),), dropout=(0.0, 0.0), ema=0.5)
-            model.compile(keras.optimizers.SGD(1e-2), keras.optimizers.SGD(1e-1))
+            model.compile(keras.optimizers.SGD(1e-2, momentum=0.5), keras.optimizers.SGD(1e-1, momentum=0.5))
         # Noise that the generator does not look at has no say, and the gradients of the two are equal.
         model.generator.get_layer("dense_0").kernel.assign(np.zeros((2, 16)))
         before = model.discriminator.get_weights()
         model.fit(data, epochs=1, verbose=0)
         weights.append([*model.discriminator.get_weights(), model.generator.get_layer("dense_0").bias.numpy()])
         assert any((one != two).any() for one, two in zip(before, weights[-1]))
+        assert len(model.generator_optimizer.variables) == 2 + len(model.generator.trainable_variables)
     for one, two in zip(*weights):
         np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-6)
+
+    with strategy.scope():
+        model = DCGAN((8, 8, 1), latent_dim=2, filters=(4,), ema=0.5)  # the default optimizers, and batch normalization
+    model.fit(tf.data.Dataset.from_tensor_slices(np.zeros((8, 8, 8, 1), "float32")).batch(8), epochs=2, verbose=0)
+    model.save("game.keras")
+    loaded = keras.saving.load_model("game.keras")
+    assert int(loaded.discriminator_optimizer.iterations) == 2
+    for one, two in zip(model.generator_optimizer.variables, loaded.generator_optimizer.variables):
+        np.testing.assert_array_equal(one, two)
 """
 
 
 @pytest.mark.parametrize("script", [SCRIPT, GAME], ids=["variational", "adversarial"])
-def test_replicas_train_as_one_and_draw_noise_of_their_own(script):
-    done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True)
+def test_replicas_train_as_one_and_draw_noise_of_their_own(script, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )
     assert done.returncode == 0, done.stderr[-2000:]

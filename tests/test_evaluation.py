@@ -82,6 +82,8 @@ def test_better_knows_which_way_is_up():
     assert evaluation.better("parzen", 2, 1)
     assert evaluation.better("nearest_neighbor", 1, 2)
     assert not evaluation.better("nearest_neighbor", 2, 2)
+    assert evaluation.better("parzen", 1, np.nan)
+    assert not evaluation.better("parzen", np.nan, 1)
 
 
 @pytest.mark.data

@@ -10,6 +10,14 @@ def count(n, what: str = "n") -> int:
     return int(n)
 
 
+def counts(given, what: str, length: int | None = None) -> tuple[int, ...]:
+    """A tuple of positive whole numbers, ``length`` of them where that is given."""
+    if isinstance(given, str) or not hasattr(given, "__iter__") or (length and len(given) != length):
+        sizes = f"{length} whole numbers" if length else "whole numbers"
+        raise ValueError(f"{what} must be a tuple of {sizes}, but it is {given!r}.")
+    return tuple(count(size, f"Each of {what}") for size in given)
+
+
 def seed(given) -> int:
     """The seed of a training, a whole number of at least 0."""
     if type(given) is not int or given < 0:

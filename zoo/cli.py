@@ -140,7 +140,7 @@ def changed(recipe, settings):
         part, _, argument = key.partition(".")
         known = [field.name for field in dataclasses.fields(recipe)]
         present = getattr(recipe, key, None)
-        if argument and part in ("model", "optimizer_arguments"):
+        if argument and isinstance(getattr(recipe, part, None), dict):
             recipe = dataclasses.replace(recipe, **{part: getattr(recipe, part) | {argument: value}})
         elif key in known and not isinstance(present, dict):
             recipe = dataclasses.replace(recipe, **{key: value})

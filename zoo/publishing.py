@@ -32,7 +32,7 @@ def publish(run_dir: Path, root: Path, data_dir=None) -> Path:
         raise ValueError(f"The run in {run_dir} is not of the recipe {name}: train it again.")
     recipe = named
     # Weights that float16 holds exactly, so that the TF Lite file answers as Keras does.
-    for variable in model.variables:
+    for variable in model.weights:  # not the states of seed generators
         variable.assign(variable.numpy().astype("float16"))
     # What is shipped starts fine-tuning afresh, not at the end of a schedule; and not compiled in the file, it is compiled with
     # the defaults when it is loaded.

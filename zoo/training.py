@@ -1,5 +1,6 @@
 """Trains a recipe in a run directory, so that a training that was interrupted goes on where it was."""
 
+import inspect
 import json
 import math
 import time
@@ -12,6 +13,7 @@ import zoo.models
 from zoo import datasets, evaluation, recipes
 from zoo.catalog import DamagedFileError, nearest
 from zoo.files import whole
+from zoo.models.schedules import Cycles
 from zoo.recipes import Recipe
 
 CHECKPOINT = "checkpoint.keras"
@@ -20,6 +22,18 @@ MODEL = "model.keras"
 RECIPE = "recipe.json"
 HISTORY = "history.jsonl"
 STEPS_PER_EXECUTION = 20
+
+
+def model_default(recipe: Recipe, name: str):
+    """What the recipe's model has for an attribute that a cycle may change: an argument of its constructor.
+
+    Raises:
+        ValueError: where there is no such argument.
+    """
+    arguments = inspect.signature(getattr(zoo.models, recipe.family)).parameters
+    if name not in arguments:
+        raise ValueError(f"A cycle cannot change {name!r}: {recipe.family} has no such argument{nearest(name, arguments)}.")
+    return recipe.model.get(name, arguments[name].default)
 
 
 def build(recipe: Recipe, steps: int) -> keras.Model:
@@ -95,7 +109,12 @@ def _fit(recipe, run_dir, resume, data_dir, verbose):
         run_dir.mkdir(parents=True, exist_ok=True)
         with whole(run_dir / RECIPE) as partial:
             partial.write_text(json.dumps(asdict(recipe), indent=1))
+    usual = {name: model_default(recipe, name) for _, _, change in recipe.cycles for name in change}
     done, end = int(model.optimizer.iterations) // steps, 0
+    # An epoch that was measured, but not to its checkpoint, comes again.
+    lines = [line for line in history(run_dir) if line["epoch"] <= done]
+    with whole(run_dir / HISTORY) as partial:
+        partial.write_text("".join(json.dumps(line) + "\n" for line in lines))
     for epochs, _, change in recipe.cycles:
         end += epochs
         if done < end:
@@ -110,14 +129,13 @@ def _fit(recipe, run_dir, resume, data_dir, verbose):
             callbacks = [Checkpoint(run_dir), keras.callbacks.TensorBoard(run_dir / "logs", write_graph=False)]
             if recipe.best:
                 callbacks.insert(0, KeepBest(recipe, run_dir, data_dir))
-            usual = {name: getattr(model, name) for name in change}
-            _set(model, change)
+            _set(model, usual | change)
             settings = {"epochs": end, "initial_epoch": done, "steps_per_epoch": steps, "shuffle": False}
             model.fit(batches, **settings, callbacks=callbacks, verbose=verbose)
-            _set(model, usual)
             done = end
     if recipe.best:
         model = keras.saving.load_model(run_dir / BEST)
+    _set(model, usual)
     save(model, run_dir / MODEL)
 
 
@@ -125,30 +143,6 @@ def _set(model, attributes):
     for name, value in attributes.items():
         setattr(model, name, value)
     model.make_train_function(force=True)  # Keras has traced the step with the values from before.
-
-
-@keras.saving.register_keras_serializable("zoo")
-class Cycles(keras.optimizers.schedules.LearningRateSchedule):
-    """Cosine cycles with warm restarts (Loshchilov & Hutter 2017, eq. 5), each after a linear warm-up over its first 2%.
-
-    Args:
-        cycles: list of [steps, learning rate at the cycle's height].
-    """
-
-    def __init__(self, cycles):
-        self.cycles = cycles
-
-    def __call__(self, step):
-        rate, start = 0.0, 0
-        for steps, height in self.cycles:
-            done, warm_up = keras.ops.cast(step - start, "float32"), max(1, steps // 50)
-            cosine = keras.ops.cos(math.pi * keras.ops.clip((done - warm_up) / max(1, steps - warm_up), 0.0, 1.0))
-            rate = keras.ops.where(done >= 0, height * keras.ops.minimum(done / warm_up, (1 + cosine) / 2), rate)
-            start += steps
-        return rate
-
-    def get_config(self):
-        return {"cycles": self.cycles}
 
 
 def save(model: keras.Model, path: Path) -> None:
@@ -188,9 +182,9 @@ class Checkpoint(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         seconds = time.perf_counter() - self.started
-        save(self.model, self.run_dir / CHECKPOINT)
         with open(self.run_dir / HISTORY, "a") as history:
             history.write(json.dumps({"epoch": epoch + 1, "seconds": round(seconds, 3)} | logs) + "\n")
+        save(self.model, self.run_dir / CHECKPOINT)
 
 
 def load(run_dir) -> tuple[Recipe, keras.Model]:

@@ -1,6 +1,7 @@
 """What a model is measured by. A recipe names its metrics and their settings; a card holds what they gave."""
 
 import functools
+import math
 
 from zoo import catalog
 from zoo.evaluation.likelihood import negative_log_likelihood
@@ -52,6 +53,8 @@ def measure(model, recipe, metric: str, **settings) -> dict:
 
 def better(metric: str, value: float, other: float) -> bool:
     """Whether a value of a metric is better than another."""
+    if math.isnan(value) or math.isnan(other):
+        return math.isnan(other)
     return value > other if metric in HIGHER_IS_BETTER else value < other
 
 

@@ -96,11 +96,11 @@ def coverage(model, recipe: Recipe, *, samples: int = 10_000, largest: bool = Fa
         {value, stderr, n, split, protocol}, in percent.
     """
     shares = class_shares(model.sample(samples), *datasets.load(recipe.dataset, recipe.split, data_dir))
-    which = "largest" if largest else "smallest"
+    which, all_shares = "largest" if largest else "smallest", ", ".join(f"{100 * share:.1f}" for share in shares)
     return _percent(shares.max() if largest else shares.min(), samples) | {
         "split": recipe.split,
         "protocol": f"percent, the {which} share of {samples:,} samples that a class has; a sample's class is that of the "
-        "nearest training image, Euclidean distance of grey pixels",
+        f"nearest training image, Euclidean distance of grey pixels; the classes in turn have {all_shares}",
     }
 
 

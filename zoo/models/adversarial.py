@@ -57,15 +57,22 @@ class Adversarial(Generative):
     def compile(self, generator_optimizer=None, discriminator_optimizer=None, **kwargs):
         """As ``keras.Model.compile``, with an optimizer for each player: Adam at 2e-4 with beta_1 of 0.5 by default (Radford
         et al. 2015, section 4). The losses are the game's own. ``optimizer`` is the generator's too, for Keras's callbacks.
+
+        Raises:
+            ValueError: where one optimizer is given for both players, or a loss or metrics are given.
         """
+        if "optimizer" in kwargs:
+            raise ValueError("The game has two players: compile with generator_optimizer= and discriminator_optimizer=.")
+        if generator_optimizer is discriminator_optimizer and isinstance(generator_optimizer, keras.Optimizer):
+            raise ValueError("Each player needs an optimizer of its own, but both were given the same one.")
         optimizers = [
             keras.optimizers.Adam(2e-4, beta_1=0.5) if optimizer is None else keras.optimizers.get(optimizer)
             for optimizer in (generator_optimizer, discriminator_optimizer)
         ]
         super().compile(optimizer=optimizers[0], **kwargs)
-        self.discriminator_optimizer = optimizers[1]
-        # Keras does as much for the optimizer that it knows of.
-        if self.dtype_policy.name == "mixed_float16":
+        self.discriminator_optimizer = self._given_discriminator_optimizer = optimizers[1]
+        # Keras has done as much for the optimizer that it knows of.
+        if isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer) and self.optimizer is not optimizers[0]:
             self.discriminator_optimizer = keras.optimizers.LossScaleOptimizer(optimizers[1])
 
     @property
@@ -74,10 +81,10 @@ class Adversarial(Generative):
 
     def get_compile_config(self):
         config = super().get_compile_config()
-        optimizer = self.discriminator_optimizer
-        optimizer = getattr(optimizer, "inner_optimizer", optimizer)
+        if not config:  # A model whose file is to hold no optimizer says that it is not compiled.
+            return config
         config["generator_optimizer"] = config.pop("optimizer")
-        return config | {"discriminator_optimizer": keras.saving.serialize_keras_object(optimizer)}
+        return config | {"discriminator_optimizer": keras.saving.serialize_keras_object(self._given_discriminator_optimizer)}
 
     def optimizers(self):
         return {
@@ -87,7 +94,15 @@ class Adversarial(Generative):
 
     @property
     def parameters(self):
-        return {"generator": self.sampler.count_params(), "total": self.count_params()}
+        generator = self.generator.count_params()
+        return {"generator": generator, "total": generator + self.discriminator.count_params()}
+
+    def fit(self, *args, **kwargs):
+        """As ``keras.Model.fit``."""
+        # Under tf.distribute Keras would build the generator's optimizer for the discriminator's variables too.
+        with self.distribute_strategy.scope():
+            self.build_optimizers()
+        return super().fit(*args, **kwargs)
 
     def train_step(self, data):
         """Algorithm 1: ``discriminator_steps`` updates of D, each on real images and noise of its own, then one of G.
@@ -98,7 +113,7 @@ class Adversarial(Generative):
         k, step = self.discriminator_steps, tf.identity(self.generator_optimizer.iterations)
         # Ordered before what follows: operations on empty batches fail with sentences of their own.
         enough = tf.debugging.assert_greater_equal(
-            tf.shape(images)[0], k, "A batch must hold an image for each discriminator step."
+            tf.shape(images)[0], k, f"A batch must hold at least {k} images, one for each discriminator step."
         )
         with tf.control_dependencies([] if enough is None else [enough]):
             images = tf.identity(images)
@@ -134,8 +149,10 @@ class Adversarial(Generative):
         return loss
 
     def test_step(self, data):
+        """The losses of G and D, in inference mode, on a batch and as many drawn images."""
         images, labels = self.unpack(data)
-        generated = self.generate(self.noise([tf.shape(images)[0], self.latent_dim], -1), labels)
+        seen = self.metrics[0].count  # Batches so far: each has noise of its own, the same in each evaluation.
+        generated = self.generate(self.noise([tf.shape(images)[0], self.latent_dim], -1, seen), labels)
         on_real, on_generated = self.judge(images, labels), self.judge(generated, labels)
         losses = self.generator_objective(on_generated), self.discriminator_objective(on_real, on_generated)
         return self.report(*losses, ops.sigmoid(on_real), ops.sigmoid(on_generated))
@@ -185,7 +202,8 @@ class Adversarial(Generative):
     def score(self, images, labels=None) -> np.ndarray:
         """Anomaly score, float32 ``(n,)``: higher is less like the training data; D's logit with the other sign.
 
-        For an optimal D it is log p(x | G) − log p(x | data) (Goodfellow et al. 2014, proposition 1). Errors as in
+        For an optimal D that was trained without smoothing and noise it would be log p(x | G) − log p(x | data) (Goodfellow et
+        al. 2014, proposition 1): D has learned to tell the data from what G drew, and from nothing else. Errors as in
         ``discriminate``.
         """
         return -self.discriminate(images, labels)

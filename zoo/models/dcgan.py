@@ -58,13 +58,16 @@ class DCGAN(Adversarial):
         num_classes=None, generator_loss="non_saturating", discriminator_steps=1, label_smoothing=0.0, instance_noise=0.0,
         ema=None, seed=0, name=None,
     ):  # fmt: skip
+        image_shape = checks.counts(image_shape, "image_shape", 3)
         checks.count(latent_dim, "latent_dim")
         if num_classes is not None:
             checks.count(num_classes, "num_classes")
         if filters is None:
             stages = math.ceil(math.log2(min(image_shape[:2]) / 4))
             filters = [128 * 2**i for i in reversed(range(stages))]
-        self.filters, self.discriminator_filters = tuple(filters), discriminator_filters and tuple(discriminator_filters)
+        self.filters, self.discriminator_filters = checks.counts(filters, "filters"), discriminator_filters
+        if discriminator_filters is not None:
+            self.discriminator_filters = checks.counts(discriminator_filters, "discriminator_filters")
         self.kernel_size = checks.count(kernel_size, "kernel_size")
         # What strided convolutions make of the image's grid, half of it rounded up each time.
         grids = [tuple(-(-side // 2**i) for side in image_shape[:2]) for i in range(len(self.filters) + 1)]
@@ -75,7 +78,7 @@ class DCGAN(Adversarial):
             )
         super().__init__(
             _generator(grids[::-1], image_shape[2], latent_dim, self.filters, kernel_size, num_classes),
-            _discriminator(tuple(image_shape), self.discriminator_filters or self.filters[::-1], kernel_size, num_classes),
+            _discriminator(image_shape, self.discriminator_filters or self.filters[::-1], kernel_size, num_classes),
             num_classes=num_classes, generator_loss=generator_loss, discriminator_steps=discriminator_steps,
             label_smoothing=label_smoothing, instance_noise=instance_noise, ema=ema, seed=seed, name=name,
         )  # fmt: skip

@@ -51,19 +51,30 @@ class GAN(Adversarial):
         num_classes=None, generator_loss="non_saturating", discriminator_steps=1, label_smoothing=0.0, instance_noise=0.0,
         ema=None, seed=0, name=None,
     ):  # fmt: skip
+        image_shape = checks.counts(image_shape, "image_shape", 3)
         checks.count(latent_dim, "latent_dim")
         if num_classes is not None:
             checks.count(num_classes, "num_classes")
-        self.hidden, self.maxout, self.dropout = tuple(hidden), tuple(tuple(sizes) for sizes in maxout), tuple(dropout)
+        self.hidden = checks.counts(hidden, "hidden")
+        self.maxout = tuple(checks.counts(sizes, "maxout's pairs", 2) for sizes in _listed(maxout, "maxout"))
+        self.dropout = tuple(_listed(dropout, "dropout"))
+        if len(self.dropout) != 2 or not all(0 <= rate < 1 for rate in self.dropout):
+            raise ValueError(f"dropout must be two rates of at least 0 and below 1, but it is {dropout!r}.")
         super().__init__(
-            _generator(tuple(image_shape), latent_dim, self.hidden, num_classes),
-            _discriminator(tuple(image_shape), self.maxout, self.dropout, num_classes),
+            _generator(image_shape, latent_dim, self.hidden, num_classes),
+            _discriminator(image_shape, self.maxout, self.dropout, num_classes),
             num_classes=num_classes, generator_loss=generator_loss, discriminator_steps=discriminator_steps,
             label_smoothing=label_smoothing, instance_noise=instance_noise, ema=ema, seed=seed, name=name,
         )  # fmt: skip
 
     def get_config(self):
         return super().get_config() | {"hidden": self.hidden, "maxout": self.maxout, "dropout": self.dropout}
+
+
+def _listed(given, what):
+    if not hasattr(given, "__iter__"):
+        raise ValueError(f"{what} must be a tuple, but it is {given!r}.")
+    return given
 
 
 def _label(num_classes):

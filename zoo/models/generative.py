@@ -1,7 +1,5 @@
 """What every model of the zoo is on the Keras runtime: a functional ``keras.Model`` with the verbs of the contract."""
 
-import functools
-
 import keras
 import tensorflow as tf
 from keras import ops
@@ -53,24 +51,25 @@ class Generative(Verbs, keras.Model):
         """The signatures, and what else the verbs compute but no artifact carries."""
         return self.signatures()
 
-    @functools.cached_property
-    def concrete_functions(self) -> dict:
-        """Each of ``functions`` as a TensorFlow function of named tensors, traced once for any batch size."""
-
-        def concrete(function, specs):
+    def concrete_function(self, name):
+        """One of ``functions`` as a TensorFlow function of named tensors, traced once for any batch size."""
+        # Not an attribute to Keras, which would look into it when it saves.
+        traced = self.__dict__.setdefault("_traced", {})
+        if name not in traced:
+            function, specs = self.functions()[name]
             names = [spec.name for spec in specs]
             named = tf.function(lambda **inputs: function(*(inputs[name] for name in names)))
-            return named.get_concrete_function(**dict(zip(names, specs)))
-
-        return {name: concrete(*signature) for name, signature in self.functions().items()}
+            traced[name] = named.get_concrete_function(**dict(zip(names, specs)))
+        return traced[name]
 
     def compute(self, signature, inputs):
-        outputs = self.concrete_functions[signature](**{name: tf.constant(rows) for name, rows in inputs.items()})
+        outputs = self.concrete_function(signature)(**{name: tf.constant(rows) for name, rows in inputs.items()})
         return {name: tensor.numpy() for name, tensor in outputs.items()}
 
     def unpack(self, data):
         """The images and the condition of a dataset element, ``images`` or ``(images, labels or condition)``."""
         images, condition, weights = keras.utils.unpack_x_y_sample_weight(data)
+        images, condition = (None if part is None else tf.convert_to_tensor(part) for part in (images, condition))
         if weights is not None:
             raise ValueError("The loss is a plain mean over images: train without sample_weight and class_weight.")
         if not images.dtype.is_floating:
@@ -113,6 +112,10 @@ class Generative(Verbs, keras.Model):
     def compile_from_config(self, config):
         # Keras restores no custom compile() by itself: it warns and leaves the model uncompiled.
         self.compile(**keras.saving.deserialize_keras_object(config))
+        self.build_optimizers()
+
+    def build_optimizers(self) -> None:
+        """Gives each optimizer the slots of the variables that it updates, and of no others."""
         for name, (_, variables) in self.optimizers().items():
             getattr(self, name).build(variables)
 

@@ -88,10 +88,12 @@ class Dropout(layers.Dropout):
         return tf.where(keep, x / (1 - self.rate), tf.zeros_like(x))
 
     def save_own_variables(self, store):
-        store["state"] = self.seed_generator.state.numpy()
+        if self.rate:
+            store["state"] = self.seed_generator.state.numpy()
 
     def load_own_variables(self, store):
-        self.seed_generator.state.assign(store["state"])
+        if self.rate:
+            self.seed_generator.state.assign(store["state"])
 
 
 @keras.saving.register_keras_serializable("zoo")

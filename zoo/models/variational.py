@@ -46,8 +46,8 @@ class Variational(VariationalVerbs, Generative):
                 f"condition_at goes with a condition_shape that fits in the image there, but they are {condition_at!r} and "
                 f"{condition_shape!r} with images of {image_shape!r}."
             )
-        self.image_shape, self.latent_dim = tuple(image_shape), checks.count(latent_dim, "latent_dim")
-        self.hidden, self.filters, self.blocks = tuple(hidden), tuple(filters), blocks
+        self.image_shape, self.latent_dim = checks.counts(image_shape, "image_shape", 3), checks.count(latent_dim, "latent_dim")
+        self.hidden, self.filters, self.blocks = checks.counts(hidden, "hidden"), checks.counts(filters, "filters"), blocks
         self.activation = activation
         self.likelihood, self.variance = likelihood, variance
         self.beta, self.importance_samples = beta, checks.count(importance_samples, "importance_samples")
