@@ -150,6 +150,18 @@ def adversarial(family: str, dataset: str, *, model: dict, every: int, **setting
     )
 
 
+def gan(dataset: str, **settings) -> Recipe:
+    return adversarial(
+        "GAN",
+        dataset,
+        model={"hidden": [800, 800], "instance_noise": 0.1, "ema": 0.999},
+        batch_size=100,
+        every=4,
+        optimizer_arguments={"beta_1": 0.5},
+        **settings,
+    )
+
+
 def dcgan(dataset: str, *, model: dict, cycles: list, **settings) -> Recipe:
     return adversarial(
         "DCGAN",
@@ -166,25 +178,12 @@ def dcgan(dataset: str, *, model: dict, cycles: list, **settings) -> Recipe:
 
 
 RECIPES = {
-    "gan_mnist": adversarial(
-        "GAN",
+    "gan_mnist": gan(
         "mnist",
-        model={"hidden": [800, 800], "ema": 0.999},
-        batch_size=100,
-        cycles=[[50, 0.0003, {}]],
-        every=5,
-        optimizer_arguments={"beta_1": 0.5},
+        cycles=[[40, 0.0005, {}], [12, 0.0002, {"instance_noise": 0.0}]],
         anchors={"parzen": {"value": 225, "source": f"{GOODFELLOW}, table 1, ± 2", "mark": "B"}},
     ),
-    "gan_fashion_mnist": adversarial(
-        "GAN",
-        "fashion_mnist",
-        model={"hidden": [800, 800], "ema": 0.999},
-        batch_size=100,
-        cycles=[[25, 0.0003, {}]],
-        every=5,
-        optimizer_arguments={"beta_1": 0.5},
-    ),
+    "gan_fashion_mnist": gan("fashion_mnist", cycles=[[16, 0.0005, {}], [6, 0.0002, {"instance_noise": 0.0}]]),
     "dcgan_mnist": dcgan("mnist", model=SMALL_DCGAN, cycles=[[6, 0.02, {}]]),
     "dcgan_fashion_mnist": dcgan("fashion_mnist", model=SMALL_DCGAN, cycles=[[6, 0.02, {}]]),
     "cdcgan_mnist": dcgan(
