@@ -147,7 +147,8 @@ def test_a_shipped_model_is_compiled_with_a_fresh_optimizer(model):
     new = type(model)(**model.get_config())
     for optimizer in model.optimizers():
         assert int(getattr(model, optimizer).iterations) == 0
-        assert getattr(model, optimizer).get_config() == getattr(new, optimizer).get_config()
+        ours, theirs = (getattr(one, optimizer).get_config() | {"name": None} for one in (model, new))
+        assert ours == theirs
 
 
 def test_models_config_names_every_model():

@@ -128,7 +128,7 @@ def convolutional(family: str, dataset: str, *, cycles: list, samples: int = 500
 
 
 # The network of the small DCGANs: 4, 7 and 14 cells before the image.
-SMALL_DCGAN = {"latent_dim": 64, "filters": [128, 64, 32], "kernel_size": 4, "instance_noise": 0.15, "ema": 0.999}
+SMALL_DCGAN = {"latent_dim": 64, "filters": [128, 96, 64], "kernel_size": 4, "instance_noise": 0.15, "ema": 0.999}
 
 
 def adversarial(family: str, dataset: str, *, model: dict, every: int, **settings) -> Recipe:
@@ -184,11 +184,11 @@ RECIPES = {
         anchors={"parzen": {"value": 225, "source": f"{GOODFELLOW}, table 1, ± 2", "mark": "B"}},
     ),
     "gan_fashion_mnist": gan("fashion_mnist", cycles=[[16, 0.0005, {}], [6, 0.0002, {"instance_noise": 0.0}]]),
-    "dcgan_mnist": dcgan("mnist", model=SMALL_DCGAN, cycles=[[6, 0.02, {}]]),
-    "dcgan_fashion_mnist": dcgan("fashion_mnist", model=SMALL_DCGAN, cycles=[[6, 0.02, {}]]),
+    "dcgan_mnist": dcgan("mnist", model=SMALL_DCGAN, cycles=[[12, 0.02, {}]]),
+    "dcgan_fashion_mnist": dcgan("fashion_mnist", model=SMALL_DCGAN, cycles=[[8, 0.02, {}]]),
     "cdcgan_mnist": dcgan(
         "mnist",
-        model=SMALL_DCGAN | {"filters": [128, 96, 64], "num_classes": 10},
+        model=SMALL_DCGAN | {"num_classes": 10},
         cycles=[[16, 0.02, {}]],
         anchors={
             "nearest_neighbor": {"value": 2.98, "source": f"{RADFORD}, 1-NN on 50K samples", "mark": "M"},

@@ -10,6 +10,7 @@ SERVING_DEFAULT = "sample"
 def write(model, path: Path) -> None:
     """Writes ``saved_model.pb`` and its variables into a new directory; ``serving_default`` is ``sample``."""
     module = tf.Module()
-    module.variables_of_model = [variable.value for variable in model.variables]
     functions = {name: model.concrete_function(name) for name in model.signatures()}
+    # What the functions use and nothing else: an adversarial artifact carries the generator alone.
+    module.used = [variable for function in functions.values() for variable in function.variables]
     tf.saved_model.save(module, str(path), signatures=functions | {"serving_default": functions[SERVING_DEFAULT]})
