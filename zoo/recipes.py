@@ -154,7 +154,7 @@ def gan(dataset: str, **settings) -> Recipe:
     return adversarial(
         "GAN",
         dataset,
-        model={"hidden": [800, 800], "instance_noise": 0.1, "ema": 0.999},
+        model={"latent_dim": 100, "hidden": [800, 800], "instance_noise": 0.1, "ema": 0.999},
         batch_size=100,
         every=4,
         optimizer_arguments={"beta_1": 0.5},
