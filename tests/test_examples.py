@@ -48,20 +48,20 @@ def pictures(tmp_path, digits):
 
 @pytest.mark.parametrize("labels", [[], ["--labels"]])
 def test_a_gan_learns_a_folder_of_pictures(pictures, labels, tmp_path):
-    small = ["--size", "30", "--grey", "--filters", "16", "8", "--epochs", "12", "--batch-size", "30"]
+    small = ["--size", "30", "--grey", "--filters", "16", "8", "--epochs", "40", "--batch-size", "30"]
     run([sys.executable, ROOT / "examples" / "train_gan.py", pictures, *small, *labels], tmp_path)
-    model = zoo.models.DCGAN(num_classes=10) if labels else zoo.models.DCGAN()
+    model = zoo.models.DCGAN(filters=(4,), num_classes=10 if labels else None)
     loaded = keras.saving.load_model(tmp_path / "gan.keras")
     assert (type(loaded), loaded.num_classes) == (type(model), model.num_classes)
     assert loaded.image_shape == (30, 30, 1)
-    assert int(loaded.optimizer.iterations) == 120
+    assert int(loaded.optimizer.iterations) == 400
     with Image.open(tmp_path / "gan.png") as sheet:
         assert sheet.size == (300, 300)
-    # What it draws is nearer to its pictures than what an untrained one draws.
+    # The mean of what it draws is nearer to that of its pictures than what an untrained one draws.
     real = np.stack([np.asarray(Image.open(path).resize((30, 30))) for path in pictures.rglob("*.png")]).mean(axis=0) / 255
     untrained = type(loaded)(**loaded.get_config())
     off = [abs(one.sample(50).mean(axis=0)[..., 0] - real).mean() for one in (loaded, untrained)]
-    assert off[0] < 0.9 * off[1]
+    assert off[0] < 0.8 * off[1], off
 
 
 def test_a_wrong_folder_is_one_sentence(tmp_path):
