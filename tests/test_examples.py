@@ -46,7 +46,7 @@ def pictures(tmp_path, digits):
     return tmp_path / "pictures"
 
 
-@pytest.mark.parametrize("labels", [[], ["--labels"]])
+@pytest.mark.parametrize("labels", [pytest.param([], marks=pytest.mark.nightly), ["--labels"]])
 def test_a_gan_learns_a_folder_of_pictures(pictures, labels, tmp_path):
     small = ["--size", "30", "--grey", "--filters", "16", "8", "--epochs", "40", "--batch-size", "30"]
     run([sys.executable, ROOT / "examples" / "train_gan.py", pictures, *small, *labels], tmp_path)
