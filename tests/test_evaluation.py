@@ -88,7 +88,7 @@ def test_better_knows_which_way_is_up():
 
 @pytest.mark.data
 def test_on_real_mnist_the_error_is_the_published_one():
-    """3.1% with 50,000 training images (Radford et al. 2015, table 2); 3.09% is well known for all 60,000."""
+    """3.1% in Radford et al. 2015; 3.09% is well known for all 60,000 images."""
     recipe = replace(RECIPE, split="train")
     assert neighbors.nearest_neighbor(drawing(np.zeros((1, 28, 28, 1))), recipe, samples=None)["value"] == pytest.approx(
         3.09, abs=0.01

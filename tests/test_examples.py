@@ -50,9 +50,9 @@ def pictures(tmp_path, digits):
 def test_a_gan_learns_a_folder_of_pictures(pictures, labels, tmp_path):
     small = ["--size", "30", "--grey", "--filters", "16", "8", "--epochs", "40", "--batch-size", "30"]
     run([sys.executable, ROOT / "examples" / "train_gan.py", pictures, *small, *labels], tmp_path)
-    model = zoo.models.DCGAN(filters=(4,), num_classes=10 if labels else None)
     loaded = keras.saving.load_model(tmp_path / "gan.keras")
-    assert (type(loaded), loaded.num_classes) == (type(model), model.num_classes)
+    assert isinstance(loaded, zoo.models.DCGAN)
+    assert loaded.num_classes == (10 if labels else None)
     assert loaded.image_shape == (30, 30, 1)
     assert int(loaded.optimizer.iterations) == 400
     with Image.open(tmp_path / "gan.png") as sheet:

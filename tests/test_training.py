@@ -125,6 +125,15 @@ def test_errors(tmp_path):
         training.load(tmp_path / "nothing")
 
 
+@pytest.mark.parametrize(
+    "best",
+    [{}, 3, {"metric": "parzen", "every": 2}, {"metric": "nearest_neighbor", "every": 0}, {"metric": "nearest_neighbor"}],
+)
+def test_a_rule_for_the_best_is_checked(best):
+    with pytest.raises(ValueError, match=r"best must be \{metric, every\}"):
+        replace(recipes.RECIPES["cdcgan_mnist"], best=best)
+
+
 @pytest.mark.parametrize("name", recipes.RECIPES)
 def test_every_recipe_builds_its_model(name):
     recipe = recipes.named(name)

@@ -18,6 +18,14 @@ def counts(given, what: str, length: int | None = None) -> tuple[int, ...]:
     return tuple(count(size, f"Each of {what}") for size in given)
 
 
+def dimensions(image_shape, latent_dim, num_classes) -> tuple[int, ...]:
+    """What every family's constructor is given: the image's shape as a tuple, where that and the others are in order."""
+    count(latent_dim, "latent_dim")
+    if num_classes is not None:
+        count(num_classes, "num_classes")
+    return counts(image_shape, "image_shape", 3)
+
+
 def seed(given) -> int:
     """The seed of a training, a whole number of at least 0."""
     if type(given) is not int or given < 0:

@@ -70,14 +70,17 @@ class Recipe:
             valid = False
         if not valid:
             raise ValueError(f"cycles must be a list of [epochs, learning rate, {{attribute: value}}], not {self.cycles!r}.")
-        if self.best and type(self.best.get("every")) is int and self.best["every"] < 1:
-            raise ValueError(f"best must be measured every epoch or every few, not every {self.best['every']}.")
-        if self.best and not (
-            self.validation and set(self.best) == {"metric", "every"} and self.best["metric"] in self.metrics
-        ):
-            raise ValueError(
-                f"best must be a {{metric, every}} of one of the metrics, beside a validation split, but it is {self.best!r}."
-            )
+        if self.best is not None:
+            try:
+                every, valid = self.best["every"], self.validation and self.best["metric"] in self.metrics
+                valid = valid and len(self.best) == 2 and type(every) is int and every >= 1
+            except (TypeError, KeyError):
+                valid = False
+            if not valid:
+                raise ValueError(
+                    "best must be {metric, every}, one of the metrics and a number of epochs of at least 1, beside a "
+                    f"validation split, but it is {self.best!r}."
+                )
 
     @property
     def epochs(self) -> int:

@@ -13,7 +13,6 @@ METRICS = {
     "nll_monte_carlo": functools.partial(negative_log_likelihood, proposal="prior"),
     "parzen": parzen,
     "nearest_neighbor": nearest_neighbor,
-    "nearest_neighbor_10m": functools.partial(nearest_neighbor, samples=10_000_000),
     "nearest_neighbor_real": functools.partial(nearest_neighbor, samples=None),
     "coverage": coverage,
     "largest_share": functools.partial(coverage, largest=True),

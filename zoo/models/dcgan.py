@@ -23,7 +23,7 @@ class DCGAN(Adversarial):
     but at the generator's output and the discriminator's input; no dense layer; ReLU and tanh in the generator, LeakyReLU of
     slope 0.2 in the discriminator. With labels, the label enters at every convolution: the generator's first one sees it
     beside z, the discriminator's last one has an output for each label, of which the given one counts (a projection, Miyato &
-    Koyama 2018, eq. 3), and to each channel of those between a number is added that the label decides, which is what a
+    Koyama 2018), and to each channel of those between a number is added that the label decides, which is what a
     convolution over constant maps of the label adds away from the borders.
 
     Args:
@@ -58,10 +58,7 @@ class DCGAN(Adversarial):
         num_classes=None, generator_loss="non_saturating", discriminator_steps=1, label_smoothing=0.0, instance_noise=0.0,
         ema=None, seed=0, name=None,
     ):  # fmt: skip
-        image_shape = checks.counts(image_shape, "image_shape", 3)
-        checks.count(latent_dim, "latent_dim")
-        if num_classes is not None:
-            checks.count(num_classes, "num_classes")
+        image_shape = checks.dimensions(image_shape, latent_dim, num_classes)
         if filters is None:
             stages = math.ceil(math.log2(min(image_shape[:2]) / 4))
             filters = [128 * 2**i for i in reversed(range(stages))]

@@ -27,7 +27,7 @@ class GAN(Adversarial):
         discriminator_steps: int. k, the updates of D in each training step; each sees a k-th of the batch. Defaults to 1.
         label_smoothing: float. How far below 1 the discriminator's target for real images is. Defaults to 0.0.
         instance_noise: float. Standard deviation of noise on all that the discriminator sees in training, so that it minds
-            what the eye does and not the last grey level (Sønderby et al. 2016, section 3.3). Defaults to 0.0.
+            what the eye does and not the last grey level (Sønderby et al. 2016). Defaults to 0.0.
         ema: float. Rate of the moving average of the generator's weights that ``sample`` uses; None uses the weights.
             Defaults to None.
         seed: int. Seed of the noise in training and in ``evaluate``; initial weights have Keras's own,
@@ -51,10 +51,7 @@ class GAN(Adversarial):
         num_classes=None, generator_loss="non_saturating", discriminator_steps=1, label_smoothing=0.0, instance_noise=0.0,
         ema=None, seed=0, name=None,
     ):  # fmt: skip
-        image_shape = checks.counts(image_shape, "image_shape", 3)
-        checks.count(latent_dim, "latent_dim")
-        if num_classes is not None:
-            checks.count(num_classes, "num_classes")
+        image_shape = checks.dimensions(image_shape, latent_dim, num_classes)
         self.hidden = checks.counts(hidden, "hidden")
         self.maxout = tuple(checks.counts(sizes, "maxout's pairs", 2) for sizes in _listed(maxout, "maxout"))
         self.dropout = tuple(_listed(dropout, "dropout"))

@@ -39,14 +39,12 @@ class Variational(VariationalVerbs, Generative):
             raise ValueError(f"variance must be positive and goes with likelihood='gaussian', but it is {variance!r}.")
         if blocks and not filters:
             raise ValueError(f"blocks are convolutional and need filters before them, but there are {blocks!r} and no filters.")
-        if num_classes is not None:
-            checks.count(num_classes, "num_classes")
         if condition_at is not None and not (condition_shape and _fits(condition_at, condition_shape, image_shape)):
             raise ValueError(
                 f"condition_at goes with a condition_shape that fits in the image there, but they are {condition_at!r} and "
                 f"{condition_shape!r} with images of {image_shape!r}."
             )
-        self.image_shape, self.latent_dim = checks.counts(image_shape, "image_shape", 3), checks.count(latent_dim, "latent_dim")
+        self.image_shape, self.latent_dim = checks.dimensions(image_shape, latent_dim, num_classes), latent_dim
         self.hidden, self.filters, self.blocks = checks.counts(hidden, "hidden"), checks.counts(filters, "filters"), blocks
         self.activation = activation
         self.likelihood, self.variance = likelihood, variance
