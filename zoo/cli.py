@@ -37,7 +37,7 @@ DATA_DIR = click.option("--data-dir", type=click.Path(), help="Folder of tensorf
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "show_default": True, "max_content_width": 120})
 def cli():
-    """Pretrained generative models: list, look at, sample, train, measure, export."""
+    """Pretrained generative models: list, look at, sample, train, measure, export, serve."""
 
 
 @cli.command("list")
@@ -209,6 +209,23 @@ def export(name_or_dir, format_, output):
     else:
         written = export.write_tflite(model, output, FORMATS[format_])
     click.echo(f"Written: {written}")
+
+
+@cli.command()
+@click.argument("names", nargs=-1)
+@click.option("--host", default="127.0.0.1", help="Address to listen on; 0.0.0.0 is every one that the machine has.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8501, help="Port to listen on; 0 takes a free one.")
+def serve(names, host, port):
+    """Serve every model, or those named, over HTTP as TF Serving does.
+
+    A request has at most 32 MiB and 1024 rows, and 60 seconds to arrive and 60 to be answered.
+    """
+    for name in names:
+        catalog.directory(name)
+    with quiet():
+        from zoo import serving
+    names = names or catalog.list_models()
+    serving.serve(names, host, port, lambda at: click.echo(f"Serving {', '.join(names)} on {serving.url(host, at)}"))
 
 
 @cli.command()
