@@ -99,6 +99,7 @@ def test_train_evaluate_and_export(tmp_path):
         (["train", "vae_mnist", "--resume", "--run-dir", "none"], 1, "to resume from: start without --resume"),
         (["evaluate", "vae_mnist", "--metric", "fid"], 2, "not measured by 'fid'"),
         (["export", "vae_mnist", "--format", "onnx", "-o", "x"], 2, "'onnx' is not one of"),
+        (["export", "vae_mnist", "--format", "saved_model", "-o", "/dev/null"], 1, "/dev/null must be a folder"),
         (["verify", "nothing"], 2, "There is no model 'nothing'"),
         (["lst"], 2, "No such command 'lst'"),
     ],

@@ -1,9 +1,11 @@
-"""The local server, a process of its own, over HTTP: the same numbers, many at once, and nothing that brings it down."""
+"""The local server, a process of its own: the same numbers, many at once, and nothing that brings it down.
+
+That it answers as TF Serving does is in test_conformance.py.
+"""
 
 import base64
 import concurrent.futures
 import http.client
-import io
 import json
 import signal
 import subprocess
@@ -17,7 +19,6 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from PIL import Image
 
 import zoo
 from tests import harness
@@ -91,29 +92,6 @@ def test_the_same_numbers_as_in_python(port, given_to, name):
                 np.testing.assert_allclose(np.array(outputs[output], np.float32), values, rtol=1e-6, atol=1e-6)
 
 
-def test_rows_and_columns_are_one_answer(port, given_to):
-    columns = {key: values[:3].tolist() for key, values in given_to("cvae_mnist")["encode"].items()}
-    rows = [dict(zip(columns, row)) for row in zip(*columns.values())]
-    by_rows = predict(port, "cvae_mnist", {"signature_name": "encode", "instances": rows})[1]["predictions"]
-    by_columns = predict(port, "cvae_mnist", {"signature_name": "encode", "inputs": columns})[1]["outputs"]
-    assert set(by_columns) == {"mean", "log_var"}
-    for output, values in by_columns.items():
-        np.testing.assert_allclose([row[output] for row in by_rows], values, rtol=1e-6, atol=1e-6)
-    # One input needs no name.
-    bare = predict(port, "vae_mnist", {"instances": [3, 4]})[1]["predictions"]
-    assert bare == predict(port, "vae_mnist", {"inputs": [3, 4]})[1]["outputs"]
-    assert bare == predict(port, "vae_mnist", {"instances": [{"seed": 3}, {"seed": 4}]})[1]["predictions"]
-
-
-def test_png_answers_are_pictures(port):
-    body = {"signature_name": "sample_png", "instances": [{"seed": 5, "label": 7}]}
-    png = base64.b64decode(predict(port, "cvae_mnist", body)[1]["predictions"][0]["b64"])
-    with Image.open(io.BytesIO(png)) as picture:
-        assert (picture.format, picture.size) == ("PNG", (28, 28))
-        drawn = zoo.load("cvae_mnist", "litert").sample(1, 7, seed=5)[0, :, :, 0]
-        assert np.abs(np.asarray(picture) / 255 - drawn).max() < 0.5 / 255 + 2e-3
-
-
 def test_each_of_many_at_once_gets_its_own(port):
     def ask(seed):
         return predict(port, "cvae_mnist", {"instances": [{"seed": seed, "label": seed % 10}]})[1]["predictions"][0]
@@ -121,18 +99,6 @@ def test_each_of_many_at_once_gets_its_own(port):
     with concurrent.futures.ThreadPoolExecutor(32) as pool:
         answers = np.array(list(pool.map(ask, range(100))))
     np.testing.assert_allclose(answers, zoo.load("cvae_mnist", "saved_model").sample(100), rtol=0, atol=1e-5)
-
-
-def test_status_and_metadata(port):
-    state = {"version": "1", "state": "AVAILABLE", "status": {"error_code": "OK", "error_message": ""}}
-    for path in ("/v1/models/cvae_mnist", "/v1/models/cvae_mnist/versions/1"):
-        assert send(port, path) == (200, {"model_version_status": [state]})
-        document = send(port, f"{path}/metadata")[1]
-        assert document["model_spec"] == {"name": "cvae_mnist", "signature_name": "", "version": "1"}
-        signatures = document["metadata"]["signature_def"]["signature_def"]
-        assert set(signatures) == {"serving_default", *zoo.load("cvae_mnist").signatures()}
-        assert signatures["decode"]["inputs"]["z"]["dtype"] == "DT_FLOAT"
-        assert [dim["size"] for dim in signatures["decode"]["inputs"]["z"]["tensor_shape"]["dim"]] == ["-1", "40"]
 
 
 def test_the_open_inference_protocol(port):
