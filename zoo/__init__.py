@@ -8,7 +8,7 @@ from typing import Any
 
 from zoo.catalog import Card, info, list_models
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
 __all__ = ["Card", "datasets", "info", "list_models", "load", "models"]
 
 
