@@ -194,9 +194,9 @@ RECIPES = {
         cycles=[[12, 0.0006, {"instance_noise": 0.3}], [52, 0.0008, {}]],
         anchors={"parzen": {"value": 225, "source": f"{GOODFELLOW}, table 1, ± 2", "mark": "B"}},
     ),
-    "gan_fashion_mnist": gan("fashion_mnist", cycles=[[6, 0.0006, {"instance_noise": 0.3}], [20, 0.0008, {}]]),
+    "gan_fashion_mnist": gan("fashion_mnist", cycles=[[4, 0.0006, {"instance_noise": 0.3}], [20, 0.0008, {}]]),
     "dcgan_mnist": dcgan("mnist", model=SMALL_DCGAN, cycles=[[20, 0.02, {}]]),
-    "dcgan_fashion_mnist": dcgan("fashion_mnist", model=SMALL_DCGAN, cycles=[[12, 0.02, {}]]),
+    "dcgan_fashion_mnist": dcgan("fashion_mnist", model=SMALL_DCGAN, cycles=[[8, 0.02, {}]]),
     "cdcgan_mnist": dcgan(
         "mnist",
         model=SMALL_DCGAN | {"num_classes": 10},
