@@ -3,6 +3,7 @@
 python benchmarks/serving.py prints a Markdown table. Server and clients share the machine.
 """
 
+import argparse
 import http.client
 import json
 import subprocess
@@ -10,8 +11,8 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-import click
 import numpy as np
+from timing import print_header, print_row
 
 import zoo
 
@@ -46,38 +47,32 @@ def own_time(model, signature: str, batch: int, repeat: int) -> float:
     return float(np.median(times[1:]))  # The first one is slower.
 
 
-@click.command()
-@click.argument("name", default="cvae_mnist")
-@click.option("--seconds", default=5.0, help="How long each line is measured.")
-def main(name, seconds):
-    """Measure the server on a label-conditional model."""
+def main(name: str, seconds: float) -> None:
     model = zoo.load(name, "saved_model")
     command = [sys.executable, "-m", "zoo", "serve", name, "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         try:
-            port = int(server.stdout.readline().rpartition(":")[2])
-            print("| answer | batch | model alone, ms | connections | requests/s | images/s | p50, ms | p99, ms |")
-            print("|---|---|---|---|---|---|---|---|")
+            port, path = int(server.stdout.readline().rpartition(":")[2]), f"/v1/models/{name}:predict"
+            print_header("answer", "batch", "model alone, ms", "connections", "requests/s", "images/s", "p50, ms", "p99, ms")
             for answer, signature in (("JSON", "serving_default"), ("PNG", "sample_png")):
                 for batch in (1, 32):
-                    alone = own_time(model, signature, batch, repeat=50)
+                    alone, request = own_time(model, signature, batch, repeat=50), body(signature, batch)
                     for connections in (1, 8, 64):
-                        request, path = body(signature, batch), f"/v1/models/{name}:predict"
                         client(port, path, request, time.perf_counter() + seconds / 10)
+                        until = time.perf_counter() + seconds
                         with ThreadPoolExecutor(connections) as pool:
-                            until = time.perf_counter() + seconds
                             clients = [pool.submit(client, port, path, request, until) for _ in range(connections)]
-                            latencies = np.concatenate([one.result() for one in clients])
-                        rate = len(latencies) / seconds
-                        p50, p99 = np.percentile(latencies, [50, 99]) * 1000
-                        print(
-                            f"| {answer} | {batch} | {alone * 1000:.1f} | {connections} | {rate:.0f} | {rate * batch:.0f} "
-                            f"| {p50:.1f} | {p99:.1f} |",
-                            flush=True,
-                        )
+                        latencies = np.concatenate([one.result() for one in clients])
+                        rate, spread = len(latencies) / seconds, np.percentile(latencies, [50, 99])
+                        times = [f"{value * 1000:.1f}" for value in (alone, *spread)]
+                        print_row(answer, batch, times[0], connections, f"{rate:.0f}", f"{rate * batch:.0f}", *times[1:])
         finally:
             server.terminate()
 
 
 if __name__ == "__main__":
-    main()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("name", nargs="?", default="cvae_mnist", help="A label-conditional model.  [cvae_mnist]")
+    parser.add_argument("--seconds", type=float, default=5, help="How long each line is measured.  [5]")
+    given = parser.parse_args()
+    main(given.name, given.seconds)

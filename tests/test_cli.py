@@ -30,7 +30,7 @@ def test_list_and_info():
 @pytest.mark.parametrize("runtime", ["litert", "saved_model", "keras"])
 def test_sample_writes_a_sheet(tmp_path, runtime):
     done = run("sample", "cvae_mnist", "--labels", "0-9", "--runtime", runtime, "-o", "digits.png", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+    assert (done.returncode, done.stderr) == (0, "")
     assert "digits.png" in done.stdout
     with Image.open(tmp_path / "digits.png") as picture:
         assert picture.size == (10 * 30 + 2, 32)

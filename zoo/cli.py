@@ -11,6 +11,7 @@ import click
 
 from zoo import catalog, recipes
 from zoo.loading import RUNTIMES
+from zoo.stack import whole_stack
 
 
 class Labels(click.ParamType):
@@ -94,13 +95,12 @@ def sample(name, n, labels, condition, seed, output, runtime):
     output = Path(output or f"{name}.png")
     if not output.parent.is_dir():
         raise FileNotFoundError(f"There is no folder {output.parent} to write {output.name} to.")
-    with quiet():
-        model = load(name, runtime)
-    if condition and model.condition_shape:
-        condition = pictures.read(condition, model.condition_shape)
+    if condition and card.condition_shape:
+        condition = pictures.read(condition, card.condition_shape)
     if labels:
         labels = [labels[i % len(labels)] for i in range(n)]
-    images = model.sample(n, labels, seed=seed, condition=condition)
+    with quiet():
+        images = load(name, runtime).sample(n, labels, seed=seed, condition=condition)
     pictures.write(pictures.sheet(images, columns=min(n, 10) if labels else None), output)
     click.echo(f"{n} images of {name} in {output}")
 
@@ -259,18 +259,17 @@ def quiet():
 def main(arguments=None) -> None:
     """Runs the command line; a user's error is one line on standard error."""
     try:
-        sys.exit(cli.main(arguments, prog_name="zoo", standalone_mode=False))
+        with whole_stack():
+            sys.exit(cli.main(arguments, prog_name="zoo", standalone_mode=False))
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.ctx.get_help(), err=True)
         sys.exit(2)
     except click.ClickException as error:
         fail(error.format_message(), error.exit_code)
-    except (catalog.DamagedFileError, OSError) as error:
+    except (catalog.DamagedFileError, OSError, ModuleNotFoundError) as error:
         fail(str(error), 1)
     except ValueError as error:
         fail(str(error), 2)
-    except ModuleNotFoundError as error:
-        fail(f"This needs the package {error.name}: install it with 'pip install {error.name}'.", 1)
     except (click.Abort, KeyboardInterrupt):
         fail("Stopped.", 130)
 
