@@ -15,6 +15,7 @@ from tests.conftest import FIXTURE
 from zoo import catalog, datasets, latents, recipes
 from zoo.runtimes.litert import LiteRT
 from zoo.runtimes.saved_model import SavedModel
+from zoo.verbs import VariationalVerbs
 
 NAMES = zoo.list_models()
 DRAWING = {"sample", "serving_default", "sample_png"}

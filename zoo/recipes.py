@@ -191,7 +191,7 @@ def dcgan(dataset: str, *, model: dict, cycles: list, **settings) -> Recipe:
 RECIPES = {
     "gan_mnist": gan(
         "mnist",
-        cycles=[[12, 0.0006, {"instance_noise": 0.3}], [52, 0.0008, {}]],
+        cycles=[[12, 0.0006, {"instance_noise": 0.3}], [52, 0.0008, {}], [60, 0.0015, {}]],
         anchors={"parzen": {"value": 225, "source": f"{GOODFELLOW}, table 1, ± 2", "mark": "B"}},
     ),
     "gan_fashion_mnist": gan("fashion_mnist", cycles=[[4, 0.0006, {"instance_noise": 0.3}], [20, 0.0008, {}]]),
