@@ -10,18 +10,8 @@ import numpy as np
 from timing import arguments, print_header, print_row, rounds
 
 import zoo
-from zoo import catalog
-from zoo.runtimes.litert import LiteRT
-from zoo.verbs import from_card
 
 EXTRA = "1/assets.extra/"
-
-
-def int8(name):
-    card, folder = zoo.info(name), catalog.directory(name)
-    path = folder / EXTRA / "model_int8.tflite"
-    catalog.check(folder, card, path)
-    return from_card(card, LiteRT(path))
 
 
 # How each is loaded, and which files of the card it is.
@@ -29,7 +19,7 @@ RUNTIMES = {
     "keras": (zoo.load, lambda path: path == EXTRA + "model.keras"),
     "saved_model": (partial(zoo.load, runtime="saved_model"), lambda path: path.startswith("1/") and EXTRA not in path),
     "litert float16": (partial(zoo.load, runtime="litert"), lambda path: path == EXTRA + "model.tflite"),
-    "litert int8": (int8, lambda path: path == EXTRA + "model_int8.tflite"),
+    "litert int8": (partial(zoo.load, runtime="litert-int8"), lambda path: path == EXTRA + "model_int8.tflite"),
 }
 
 

@@ -1,8 +1,11 @@
 """What every model must pass, whatever its family: small models of every kind, and the data that they take."""
 
-import numpy as np
+from dataclasses import replace
 
-from zoo import latents
+import numpy as np
+from tensorflow.lite.tools import flatbuffer_utils
+
+from zoo import latents, recipes
 from zoo.models import CVAE, DCGAN, GAN, VAE
 
 VARIATIONAL = {
@@ -53,3 +56,44 @@ def answers(model, inputs) -> dict:
     png = {"png_bytes": np.round(drawn["images"] * 255).astype(np.uint8)}
     drawing = {"sample": drawn, "serving_default": drawn, "sample_png": png}
     return drawing | {name: model.compute(name, given) for name, given in inputs.items() if name not in drawing}
+
+
+def recipe(model):
+    """A recipe on real digits that says of the model what it is conditioned on."""
+    config = {name: value for name, value in model.get_config().items() if value is not None}
+    return replace(recipes.named("vae_mnist"), family=type(model).__name__, model=config)
+
+
+# TensorFlow Lite's built-in operations that the files of the zoo use.
+SHAPES = {"CONCATENATION", "DEPTH_TO_SPACE", "GATHER", "ONE_HOT", "PACK", "PAD", "RESHAPE", "SHAPE", "SPLIT", "STRIDED_SLICE"}
+WEIGHT_BEARING = {"CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV"}
+ARITHMETIC = {"ADD", "ELU", "EXP", "LOG", "LOGISTIC", "MUL", "NEG", "SQUARE", "SQUARED_DIFFERENCE", "SUB", "SUM", "TANH"}
+CLIPPING = {"MAXIMUM", "MINIMUM", "RELU", "RELU_0_TO_1"}
+CONVERSIONS = {"DEQUANTIZE", "QUANTIZE"}
+OPERATIONS = SHAPES | WEIGHT_BEARING | ARITHMETIC | CLIPPING | CONVERSIONS
+
+
+def operations(path):
+    """Each operation of a TF Lite file: (signature, name, types of its inputs, types of its outputs)."""
+    model = flatbuffer_utils.read_model_from_bytearray(path.read_bytes())
+    for signature in model.signatureDefs:
+        graph = model.subgraphs[signature.subgraphIndex]
+        for operation in graph.operators:
+            inputs, outputs = (
+                [flatbuffer_utils.type_to_name(graph.tensors[tensor].type) for tensor in tensors if tensor >= 0]
+                for tensors in (operation.inputs, operation.outputs)
+            )
+            name = flatbuffer_utils.opcode_to_name(model, operation.opcodeIndex)
+            yield signature.signatureKey.decode(), name, inputs, outputs
+
+
+def check_full_integer(path):
+    """All that has weights takes and gives int8; float32 comes in, goes out, and closes ``score`` behind its networks."""
+    for signature, name, inputs, outputs in operations(path):
+        assert name != "ONE_HOT"  # the quantizer gives it wrong ones and zeros
+        if name in WEIGHT_BEARING:
+            assert "FLOAT32" not in inputs + outputs
+            assert inputs.count("INT8") == 2
+            assert outputs == ["INT8"]
+        elif signature != "score" and name not in CONVERSIONS:
+            assert "FLOAT32" not in inputs + outputs, (signature, name)

@@ -12,7 +12,7 @@ from ai_edge_litert.interpreter import Interpreter
 import zoo
 from tests import harness
 from tests.conftest import FIXTURE
-from zoo import catalog, datasets, latents, recipes
+from zoo import catalog, datasets, evaluation, latents, recipes
 from zoo.runtimes.litert import LiteRT
 from zoo.runtimes.saved_model import SavedModel
 from zoo.verbs import VariationalVerbs
@@ -87,16 +87,31 @@ def test_tflite_float16_answers_as_keras_does(folder, inputs, expected):
 
 
 def test_tflite_int8_stays_close_on_images(folder, inputs, expected):
-    answer = LiteRT(folder / "1" / "assets.extra" / "model_int8.tflite")("decode", inputs["decode"])
-    assert np.abs(answer["images"] - expected["decode"]["images"]).mean() <= 0.02
+    lite = LiteRT(folder / "1" / "assets.extra" / "model_int8.tflite")
+    for signature in {"decode", "reconstruct"} & set(lite.signatures):
+        difference = lite(signature, inputs[signature])["images"] - expected[signature]["images"]
+        assert np.abs(difference).mean() <= 0.02
+
+
+def test_tflite_int8_is_full_integer(folder):
+    harness.check_full_integer(folder / "1" / "assets.extra" / "model_int8.tflite")
 
 
 @pytest.mark.parametrize("file", ["model.tflite", "model_int8.tflite"])
-def test_tflite_files_have_the_signatures_and_builtin_operations_only(folder, model, file):
-    interpreter = Interpreter(str(folder / "1" / "assets.extra" / file))
-    assert set(interpreter.get_signature_list()) == set(model.signatures()) - DRAWING
-    operations = {detail["op_name"] for detail in interpreter._get_ops_details()}
-    assert not [operation for operation in operations if operation.startswith("Flex") or operation == "CUSTOM"]
+def test_tflite_files_have_the_signatures_and_builtin_operations_only(folder, model, inputs, expected, file):
+    path = folder / "1" / "assets.extra" / file
+    assert {name for _, name, _, _ in harness.operations(path)} <= harness.OPERATIONS
+    interpreter = Interpreter(str(path))
+    listed = interpreter.get_signature_list()
+    assert set(listed) == set(model.signatures()) - DRAWING
+    for signature, names in listed.items():
+        assert set(names["inputs"]) == set(inputs[signature])
+        assert set(names["outputs"]) == set(expected[signature])
+        runner = interpreter.get_signature_runner(signature)
+        for n in (1, 3):
+            answer = runner(**{name: rows[:n] for name, rows in inputs[signature].items()})
+            for output, value in answer.items():
+                assert (value.dtype, value.shape) == (np.float32, (n, *expected[signature][output].shape[1:]))
 
 
 def test_sample_is_the_contracts_definition_on_every_runtime(name, model, batch):
@@ -155,11 +170,14 @@ def test_the_card_is_complete(name, folder, model):
     assert 0 < card.parameters["generator"] < card.parameters["total"] <= model.count_params()
     assert recipes.from_json(card.recipe) == recipes.named(name)
     assert card.recipe["wall_clock_seconds"] > 0
-    assert {metric["name"] for metric in card.metrics} == set(recipes.named(name).metrics)
+    measured = list(recipes.named(name).metrics)
+    integer = [f"{metric}@litert-int8" for metric in measured if metric in evaluation.ON_ANY_RUNTIME]
+    assert integer
+    assert [metric["name"] for metric in card.metrics] == measured + integer
     for metric in card.metrics:
         assert set(metric) == {"name", "value", "stderr", "n", "split", "protocol", "anchor", "command"}
         assert metric["n"] == (1000 if metric["split"] == "test[:1000]" else 10_000)
-        assert metric["command"] == f"zoo evaluate {name} --metric {metric['name']}"
+        assert metric["command"] == f"zoo evaluate {name} --metric {metric['name'].replace('@', ' --runtime ')}"
     page = (folder / "README.md").read_text()
     if card.recipe["best"]:
         assert f"after epoch {card.recipe['kept']['epoch']}" in page
@@ -190,7 +208,12 @@ def shelf(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     ("runtime", "file"),
-    [("keras", "assets.extra/model.keras"), ("litert", "assets.extra/model.tflite"), ("saved_model", "saved_model.pb")],
+    [
+        ("keras", "assets.extra/model.keras"),
+        ("litert", "assets.extra/model.tflite"),
+        ("litert-int8", "assets.extra/model_int8.tflite"),
+        ("saved_model", "saved_model.pb"),
+    ],
 )
 def test_a_damaged_or_missing_file_is_never_parsed(shelf, runtime, file):
     path = shelf / "1" / file
@@ -244,8 +267,9 @@ def test_wrong_names_get_the_nearest():
 @pytest.mark.data
 @pytest.mark.nightly
 def test_evaluate_gives_the_figures_of_the_card_again(name, model):
-    from zoo import evaluation
-
-    card = zoo.info(name)
-    for measured, stated in zip(evaluation.evaluate(model, name, recipes.named(name)), card.metrics):
-        assert abs(measured["value"] - stated["value"]) <= stated["stderr"]
+    recipe, integer = recipes.named(name), zoo.load(name, "litert-int8")
+    measured = evaluation.evaluate(model, name, recipe) + evaluation.evaluate(integer, name, recipe, runtime="litert-int8")
+    stated = zoo.info(name).metrics
+    assert [metric["command"] for metric in measured] == [metric["command"] for metric in stated]
+    for ours, theirs in zip(measured, stated):
+        assert abs(ours["value"] - theirs["value"]) <= theirs["stderr"]

@@ -10,7 +10,9 @@ import pytest
 from PIL import Image
 
 import zoo
+from tests import harness
 from tests.conftest import FIXTURE
+from zoo import cli
 
 ENVIRONMENT = os.environ | {"TFDS_DATA_DIR": FIXTURE, "PYTHONPATH": str(Path(zoo.__file__).parent.parent)}
 
@@ -27,7 +29,7 @@ def test_list_and_info():
     assert "published: 82.32" in run("info", "cvae_mnist").stdout
 
 
-@pytest.mark.parametrize("runtime", ["litert", "saved_model", "keras"])
+@pytest.mark.parametrize("runtime", ["litert", "litert-int8", "saved_model", "keras"])
 def test_sample_writes_a_sheet(tmp_path, runtime):
     done = run("sample", "cvae_mnist", "--labels", "0-9", "--runtime", runtime, "-o", "digits.png", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
@@ -63,9 +65,30 @@ def test_train_evaluate_and_export(tmp_path):
     assert run("export", "run", "--format", "saved_model", "-o", "base", cwd=tmp_path).returncode == 0
     assert run("export", "run", "--format", "saved_model", "-o", "base", cwd=tmp_path).returncode == 0
     assert sorted(path.name for path in (tmp_path / "base").iterdir()) == ["1", "2"]
-    done = run("export", "run", "--format", "tflite-int8", "-o", "model.tflite", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert (tmp_path / "model.tflite").stat().st_size > 1000
+    done = run("export", "run", "--format", "tflite-int8", "-o", "model.tflite", "--data-dir", FIXTURE, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    harness.check_full_integer(tmp_path / "model.tflite")
+    done = run("evaluate", "run", "--runtime", "litert-int8", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (2, "zoo: run is a run, which the keras runtime computes, not litert-int8.\n")
+
+
+def test_int8_without_data_says_where_they_were_sought(tmp_path, monkeypatch, capfd):
+    def refuse(*_):
+        raise OSError("no network")
+
+    monkeypatch.setattr("socket.getaddrinfo", refuse)
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["export", "vae_mnist", "--format", "tflite-int8", "-o", str(tmp_path / "x"), "--data-dir", str(tmp_path)])
+    assert stop.value.code == 1
+    (line,) = capfd.readouterr().err.splitlines()
+    assert f"mnist is not in {tmp_path}" in line
+    assert not any(tmp_path.iterdir())
+
+
+def test_int8_of_a_gan_needs_no_data(tmp_path):
+    done = run("export", "cdcgan_mnist", "--format", "tflite-int8", "-o", "x.tflite", "--data-dir", "none", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [path.name for path in tmp_path.iterdir()] == ["x.tflite"]
 
 
 @pytest.mark.parametrize(
@@ -98,6 +121,11 @@ def test_train_evaluate_and_export(tmp_path):
         (["train", "vae_mnist", "--set", "batch_size=1000"], 2, "A batch of 1000 images does not fit"),
         (["train", "vae_mnist", "--resume", "--run-dir", "none"], 1, "to resume from: start without --resume"),
         (["evaluate", "vae_mnist", "--metric", "fid"], 2, "not measured by 'fid'"),
+        (
+            ["evaluate", "vae_mnist", "--metric", "nll", "--runtime", "litert-int8"],
+            2,
+            "not measured by 'nll' on the runtime litert-int8; there are nll_decoded",
+        ),
         (["export", "vae_mnist", "--format", "onnx", "-o", "x"], 2, "'onnx' is not one of"),
         (["export", "vae_mnist", "--format", "saved_model", "-o", "/dev/null"], 1, "/dev/null must be a folder"),
         (["verify", "nothing"], 2, "There is no model 'nothing'"),

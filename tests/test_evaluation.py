@@ -5,12 +5,15 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from scipy.special import logsumexp
+from scipy.integrate import quad
+from scipy.special import expit, logsumexp
+from scipy.stats import norm
 from sklearn.neighbors import KernelDensity, KNeighborsClassifier
 
 from tests.conftest import FIXTURE
 from zoo import datasets, evaluation, recipes
 from zoo.evaluation import neighbors
+from zoo.evaluation.likelihood import decoded_likelihood
 from zoo.evaluation.parzen import log_density, parzen
 
 RECIPE = replace(recipes.named("cdcgan_mnist"), split="train[:200]", validation="train[200:]")
@@ -76,6 +79,47 @@ def test_coverage_shows_a_collapsed_model(digits):
     most = neighbors.coverage(drawing(collapsed), RECIPE, samples=50, data_dir=FIXTURE, largest=True)
     assert (least["value"], most["value"]) == (0, 100)
     assert least["n"] == 50
+
+
+@pytest.mark.parametrize("condition_at", [None, (14, 0)])
+def test_decoded_likelihood_is_the_integral_over_z(condition_at, rng):
+    """A latent z moves all logits along one line: p(x) is an integral that SciPy knows."""
+    center, slope = rng.normal(-2, 1, (28, 28, 1)), rng.normal(0, 0.1, (28, 28, 1))
+    model = SimpleNamespace(
+        image_shape=(28, 28, 1),
+        latent_dim=1,
+        condition_shape=(14, 14, 1),
+        condition_at=condition_at,
+        encode=lambda images, **_: (np.full((len(images), 1), 0.1), np.full((len(images), 1), -0.2)),
+        decode=lambda z, **_: expit(center + slope * z[:, :, None, None]),
+    )
+    recipe = recipes.named("cvae_quadrant_mnist" if condition_at else "vae_mnist")
+    metric = decoded_likelihood(model, recipe, samples=2000, split="test[:3]", data_dir=FIXTURE)
+    grey = datasets.load("mnist", "test", FIXTURE)[0][:3].astype(float)
+    images = grey if condition_at else datasets.binarize(grey)
+    asked = np.ones((28, 28, 1))
+    if condition_at:
+        asked[14:, :14] = 0
+
+    def nll(image):
+        def log_joint(z):
+            p = np.clip(expit(center + slope * z), 1 / 512, 511 / 512)
+            return (asked * (image * np.log(p) + (1 - image) * np.log(1 - p))).sum() + norm.logpdf(z)
+
+        top = max(map(log_joint, np.linspace(-8, 8, 200)))
+        return -top - np.log(quad(lambda z: np.exp(log_joint(z) - top), -8, 8, limit=200)[0])
+
+    assert metric["value"] == pytest.approx(np.mean([nll(image) for image in images]), abs=0.1)
+    assert (metric["n"], metric["split"]) == (3, "test[:3]")
+
+
+def test_a_runtime_is_measured_under_a_name_of_its_own(digits):
+    recipe = replace(RECIPE, best=None, metrics={"coverage": {"samples": 50}, "nearest_neighbor_real": {}})
+    (metric,) = evaluation.evaluate(drawing(digits[0]), "m", recipe, runtime="litert-int8", data_dir=FIXTURE)
+    assert metric["name"] == "coverage@litert-int8"
+    assert metric["command"] == "zoo evaluate m --metric coverage --runtime litert-int8"
+    with pytest.raises(ValueError, match="m is not measured by 'nearest_neighbor_real' on the runtime litert"):
+        evaluation.evaluate(drawing(digits[0]), "m", recipe, ["nearest_neighbor_real"], runtime="litert")
 
 
 def test_better_knows_which_way_is_up():

@@ -14,8 +14,9 @@ import pytest
 import tensorflow as tf
 
 from tests import harness
+from tests.conftest import FIXTURE
 from zoo import export
-from zoo.export import saved_model, tflite
+from zoo.export import calibration, saved_model, tflite
 from zoo.files import whole
 from zoo.runtimes.litert import LiteRT
 from zoo.runtimes.saved_model import SavedModel
@@ -35,9 +36,12 @@ def test_every_kind_of_model_answers_alike_on_every_runtime(kind, digits, tmp_pa
     for name in {"sample", "decode", "encode", "reconstruct"} & set(inputs):
         for output, value in served(name, inputs[name]).items():
             np.testing.assert_allclose(value, expected[name][output], rtol=0, atol=1e-5)
+    samples = calibration.samples(model, harness.recipe(model), FIXTURE)
     for precision in tflite.PRECISIONS:
-        (tmp_path / "model.tflite").write_bytes(tflite.convert(tmp_path / "1", precision))
-        lite = LiteRT(tmp_path / "model.tflite")
+        path = tmp_path / "model.tflite"
+        path.write_bytes(tflite.convert(tmp_path / "1", precision, samples))
+        assert {name for _, name, _, _ in harness.operations(path)} <= harness.OPERATIONS
+        lite = LiteRT(path)
         for name in lite.signatures:
             converted = lite(name, inputs[name])
             for output, value in expected[name].items():
@@ -47,6 +51,9 @@ def test_every_kind_of_model_answers_alike_on_every_runtime(kind, digits, tmp_pa
                     np.testing.assert_allclose(converted[output], value, rtol=0, atol=tolerance * scale)
                 elif output == "images":
                     assert np.abs(converted[output] - value).mean() <= 0.02
+                elif output == "score":
+                    assert np.abs(converted[output] - value).mean() <= 0.02 * scale
+    harness.check_full_integer(path)
 
 
 def test_an_adversarial_artifact_carries_the_generator_alone(tmp_path):

@@ -19,8 +19,9 @@ def load(name: str, runtime: str = "keras") -> Any:
     Args:
         name: one of ``zoo.list_models()``.
         runtime: what computes it. "keras" gives the ``keras.Model``, compiled and ready for ``fit``; "saved_model" runs the
-            SavedModel's signatures; "litert" runs the TF Lite file and imports no TensorFlow. All answer the same verbs, but
-            for ``log_likelihood`` and what else is a ``keras.Model``'s.
+            SavedModel's signatures; "litert" and "litert-int8" run the TF Lite files of float16 weights and of int8 weights and
+            activations, and import no TensorFlow. All answer the same verbs, but for ``log_likelihood`` and what else is a
+            ``keras.Model``'s.
 
     Raises:
         ValueError: where there is no such model or runtime, or a file is not the one that the card describes.

@@ -36,6 +36,10 @@ JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON docu
 DATA_DIR = click.option("--data-dir", type=click.Path(), help="Folder of tensorflow-datasets.  [default: $TFDS_DATA_DIR]")
 
 
+def runtime_option(default):
+    return click.option("--runtime", type=click.Choice(RUNTIMES), default=default)
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "show_default": True, "max_content_width": 120})
 def cli():
     """Pretrained generative models: list, look at, sample, train, measure, export, serve."""
@@ -81,7 +85,7 @@ def metric_line(metric: dict) -> str:
 @click.option("--condition", type=click.Path(exists=True, dir_okay=False), help="Picture that a model is conditioned on.")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, help="Seed of the first image; counted upwards.")
 @click.option("-o", "output", type=click.Path(dir_okay=False), help="PNG file.  [default: NAME.png]")
-@click.option("--runtime", type=click.Choice(RUNTIMES), default="litert")
+@runtime_option("litert")
 def sample(name, n, labels, condition, seed, output, runtime):
     """Draw images from a model into a PNG file."""
     from zoo import pictures
@@ -154,14 +158,17 @@ def changed(recipe, settings):
 @cli.command()
 @click.argument("name_or_dir")
 @click.option("--metric", "metrics", multiple=True, help="Only this metric; may be repeated.")
+@runtime_option("keras")
 @JSON
 @DATA_DIR
-def evaluate(name_or_dir, metrics, as_json, data_dir):
+def evaluate(name_or_dir, metrics, runtime, as_json, data_dir):
     """Measure a model, or the run in a directory, on the test set."""
-    name, recipe, model = resolve(name_or_dir)
-    from zoo import evaluation
+    name, recipe, model = resolve(name_or_dir, runtime)
+    with quiet():
+        from zoo import evaluation
 
-    values = evaluation.evaluate(model, name, recipe, metrics or None, data_dir=data_dir, progress=progress)
+    settings = {"runtime": runtime, "data_dir": data_dir, "progress": progress}
+    values = evaluation.evaluate(model, name, recipe, metrics or None, **settings)
     if as_json:
         click.echo(json.dumps({"name": name, "metrics": values}, indent=1, ensure_ascii=False))
         return
@@ -177,19 +184,21 @@ def progress(metric: str, done: int, total: int) -> None:
         click.echo(f"{metric}: {done} of {total}", err=True)
 
 
-def resolve(name_or_dir):
-    """A name of the catalog or the directory of a run as (name, recipe, model on the Keras runtime)."""
+def resolve(name_or_dir, runtime="keras"):
+    """A name of the catalog or the directory of a run as (name, recipe, model on a runtime)."""
     from zoo.loading import load
 
     path = Path(name_or_dir)
     if (path / "recipe.json").is_file():
+        if runtime != "keras":
+            raise click.UsageError(f"{path} is a run, which the keras runtime computes, not {runtime}.")
         with quiet():
             from zoo import training
 
             return (str(path), *training.load(path))
     recipe = recipes.from_json(catalog.info(name_or_dir).recipe)
     with quiet():
-        return name_or_dir, recipe, load(name_or_dir)
+        return name_or_dir, recipe, load(name_or_dir, runtime)
 
 
 FORMATS = {"saved_model": None, "tflite": "float32", "tflite-float16": "float16", "tflite-int8": "int8"}
@@ -199,15 +208,24 @@ FORMATS = {"saved_model": None, "tflite": "float32", "tflite-float16": "float16"
 @click.argument("name_or_dir")
 @click.option("--format", "format_", type=click.Choice(list(FORMATS)), required=True)
 @click.option("-o", "output", type=click.Path(), required=True, help="Base path for TF Serving, or a TF Lite file.")
-def export(name_or_dir, format_, output):
-    """Write a model as a new version below a base path of TF Serving, or as a TF Lite file."""
-    _, _, model = resolve(name_or_dir)
+@DATA_DIR
+def export(name_or_dir, format_, output, data_dir):
+    """Write a model as a new version below a base path of TF Serving, or as a TF Lite file.
+
+    For int8 a variational model is shown the first images that it was trained on.
+    """
+    _, recipe, model = resolve(name_or_dir)
     from zoo import export
 
     if format_ == "saved_model":
         written = export.publish_version(model, output)
     else:
-        written = export.write_tflite(model, output, FORMATS[format_])
+        from zoo.export import calibration
+
+        precision = FORMATS[format_]
+        samples = calibration.samples(model, recipe, data_dir) if precision == "int8" else None
+        with quiet():
+            written = export.write_tflite(model, output, precision, samples)
     click.echo(f"Written: {written}")
 
 

@@ -2,7 +2,8 @@
 
 from zoo import catalog
 
-RUNTIMES = ("keras", "litert", "saved_model")
+RUNTIMES = ("keras", "litert", "litert-int8", "saved_model")
+TFLITE = {"litert": "model.tflite", "litert-int8": "model_int8.tflite"}
 
 
 def load(name: str, runtime: str = "keras"):
@@ -20,15 +21,19 @@ def load(name: str, runtime: str = "keras"):
         import zoo.models  # noqa: F401  registers the classes
 
         return keras.saving.load_model(path)
-    if runtime == "litert":
-        path = version / "assets.extra" / "model.tflite"
+    if runtime in TFLITE:
+        path = version / "assets.extra" / TFLITE[runtime]
         catalog.check(folder, card, path)
-        from zoo.runtimes.litert import LiteRT as Runtime
+        from zoo.runtimes.litert import LiteRT
+
+        computes = LiteRT(path)
     else:
         path = version
         served = (folder / file for file in card.files if file.startswith(f"{version.name}/"))
         catalog.check(folder, card, *(file for file in served if "assets.extra" not in file.parts))
-        from zoo.runtimes.saved_model import SavedModel as Runtime
+        from zoo.runtimes.saved_model import SavedModel
+
+        computes = SavedModel(path)
     from zoo.verbs import from_card
 
-    return from_card(card, Runtime(path))
+    return from_card(card, computes)

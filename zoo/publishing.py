@@ -1,22 +1,28 @@
 """From a finished run to a folder of the catalog: ``python -m zoo.publishing runs/NAME``, for those who maintain the zoo.
 
 The model is measured, exported in every format, described by a card and a README, and renamed into place; then
-``models.config`` and the table in the project's README are written anew for every model there is.
+``models.config`` and the table in the project's README are written anew for every model there is. With the name of a published
+model in place of a run, its int8 file is written and measured anew, without training.
 """
 
 import importlib.metadata
 import platform
 import shutil
 import sys
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 
 from zoo import catalog, datasets, evaluation, pictures, recipes, training
-from zoo.export import saved_model, tflite
+from zoo.export import calibration, saved_model, write_tflite
 from zoo.files import whole
+from zoo.loading import TFLITE, load
+from zoo.runtimes.litert import LiteRT
+from zoo.verbs import from_card
 
 TABLE_START, TABLE_END = "<!-- models: python -m zoo.publishing writes this table -->", "<!-- end of models -->"
 PACKAGES = ("tensorflow", "keras", "tensorflow-datasets", "numpy")
+INT8 = "litert-int8"
 
 
 def publish(run_dir: Path, root: Path, data_dir=None) -> Path:
@@ -27,10 +33,7 @@ def publish(run_dir: Path, root: Path, data_dir=None) -> Path:
     """
     name = run_dir.name
     recipe, model = training.load(run_dir)
-    named = recipes.named(name)
-    if replace(recipe, metrics=named.metrics, anchors=named.anchors) != named:
-        raise ValueError(f"The run in {run_dir} is not of the recipe {name}: train it again.")
-    recipe = named
+    recipe = of_today(name, recipe)
     # Weights that float16 holds exactly, so that the TF Lite file answers as Keras does.
     for variable in model.weights:  # not the states of seed generators
         variable.assign(variable.numpy().astype("float16"))
@@ -38,50 +41,94 @@ def publish(run_dir: Path, root: Path, data_dir=None) -> Path:
     # the defaults when it is loaded.
     model.compile()
     model.compiled = False
-    metrics = evaluation.evaluate(model, name, recipe, data_dir=data_dir)
-    folder = root / name
+    card = catalog.Card(
+        name=name,
+        family=recipe.family,
+        dataset=recipe.dataset,
+        paper=recipe.paper,
+        parameters=model.parameters,
+        latent_dim=model.latent_dim,
+        image_shape=model.image_shape,
+        num_classes=model.num_classes,
+        condition_shape=model.condition_shape,
+        recipe=asdict(recipe)
+        | {
+            "epochs": recipe.epochs,
+            "kept": training.kept(recipe, run_dir),
+            "wall_clock_seconds": round(sum(line["seconds"] for line in training.history(run_dir))),
+        },
+        versions={"python": platform.python_version()} | {package: importlib.metadata.version(package) for package in PACKAGES},
+        metrics=evaluation.evaluate(model, name, recipe, data_dir=data_dir),
+        files={},
+    )
     root.mkdir(exist_ok=True)
-    with whole(folder) as partial:
+    with anew(root / name) as partial:
         version = partial / "1"
         saved_model.write(model, version)
         extra = version / "assets.extra"
         extra.mkdir()
         model.save(extra / "model.keras")
-        (extra / "model.tflite").write_bytes(tflite.convert(version, "float16"))
-        (extra / "model_int8.tflite").write_bytes(tflite.convert(version, "int8"))
+        write_tflite(model, extra / TFLITE["litert"], "float16")
         pictures.write(sample_sheet(model, recipe, data_dir), partial / "samples.png")
-        card = catalog.Card(
-            name=name,
-            family=recipe.family,
-            dataset=recipe.dataset,
-            paper=recipe.paper,
-            parameters=model.parameters,
-            latent_dim=model.latent_dim,
-            image_shape=model.image_shape,
-            num_classes=model.num_classes,
-            condition_shape=model.condition_shape,
-            recipe=asdict(recipe)
-            | {
-                "epochs": recipe.epochs,
-                "kept": training.kept(recipe, run_dir),
-                "wall_clock_seconds": round(sum(line["seconds"] for line in training.history(run_dir))),
-            },
-            versions={"python": platform.python_version()}
-            | {package: importlib.metadata.version(package) for package in PACKAGES},
-            metrics=metrics,
-            files={},
-        )
-        (partial / "README.md").write_text(readme(card), encoding="utf-8")
-        files = sorted(path for path in partial.rglob("*") if path.is_file())
-        card.files.update({path.relative_to(partial).as_posix(): catalog.describe(path) for path in files})
-        (partial / catalog.CARD).write_text(card.to_json(), encoding="utf-8")
-        old = root / f".{name}.old"
+        finish(partial, card, model, recipe, data_dir)
+    with whole(root / catalog.CONFIG) as partial:
+        partial.write_text(models_config(catalog.names(root)))
+    return root / name
+
+
+def quantize(name: str, root: Path, data_dir=None) -> Path:
+    """Writes the int8 file of a published model anew, measures it and what else its recipe measures but the card lacks.
+
+    Raises:
+        ValueError: where there is no such model, or it is not of the recipe that its name has today.
+    """
+    card, model = catalog.info(name), load(name)
+    recipe = of_today(name, recipes.from_json(card.recipe))
+    known = {metric["name"]: metric for metric in card.metrics}
+    metrics = [
+        known[metric] if metric in known else evaluation.evaluate(model, name, recipe, [metric], data_dir=data_dir)[0]
+        for metric in recipe.metrics
+    ]
+    card = replace(card, recipe=card.recipe | asdict(recipe), metrics=metrics)
+    with anew(root / name) as partial:
+        shutil.copytree(root / name, partial, ignore=shutil.ignore_patterns(catalog.CARD))
+        finish(partial, card, model, recipe, data_dir)
+    return root / name
+
+
+def of_today(name: str, recipe: recipes.Recipe) -> recipes.Recipe:
+    """The recipe that a name has today, which may measure a model in other ways but not make another one.
+
+    Raises:
+        ValueError: where it does.
+    """
+    named = recipes.named(name)
+    if replace(recipe, metrics=named.metrics, anchors=named.anchors) != named:
+        raise ValueError(f"This model is not of the recipe that {name} has today: train it again.")
+    return named
+
+
+@contextmanager
+def anew(folder: Path):
+    """Gives a temporary sibling to write, which takes the folder's place."""
+    old = folder.with_name(f".{folder.name}.old")
+    with whole(folder) as partial:
+        yield partial
         if folder.exists():
             folder.rename(old)
     shutil.rmtree(old, ignore_errors=True)
-    with whole(root / catalog.CONFIG) as partial:
-        partial.write_text(models_config(catalog.names(root)))
-    return folder
+
+
+def finish(partial: Path, card: catalog.Card, model, recipe, data_dir) -> None:
+    """Writes what comes last into a model's folder: the int8 file, the README, and the card with its measurements."""
+    path = partial / "1" / "assets.extra" / TFLITE[INT8]
+    write_tflite(model, path, "int8", calibration.samples(model, recipe, data_dir))
+    measured = evaluation.evaluate(from_card(card, LiteRT(path)), card.name, recipe, runtime=INT8, data_dir=data_dir)
+    card = replace(card, metrics=card.metrics + measured)
+    (partial / "README.md").write_text(readme(card), encoding="utf-8")
+    files = sorted(path for path in partial.rglob("*") if path.is_file())
+    card = replace(card, files={path.relative_to(partial).as_posix(): catalog.describe(path) for path in files})
+    (partial / catalog.CARD).write_text(card.to_json(), encoding="utf-8")
 
 
 def sample_sheet(model, recipe, data_dir):
@@ -119,7 +166,8 @@ generator has {card.parameters["generator"]:,}; latent_dim {card.latent_dim}. Tr
 
 {table}
 
-Marks: A, read in the paper or its code; B, in a source that quotes it; M, remembered.
+Marks: A, read in the paper or its code; B, in a source that quotes it; M, remembered. Where a name ends in @litert-int8 it is
+model_int8.tflite that was measured; the same name without it is the Keras model by the same protocol.
 
 ```
 zoo sample {card.name}{" --condition PICTURE.png" if card.condition_shape else ""}
@@ -139,22 +187,23 @@ def models_config(names) -> str:
 
 def table(cards) -> str:
     """The README's table of models, from their cards."""
-    rows = ["| model | parameters | trained for | metric | value | published |", "|---|---|---|---|---|---|"]
+    rows = ["| model | parameters | trained for | metric | value | int8 | published |", "|---|---|---|---|---|---|---|"]
     for card in cards:
-        link, minutes = f"[{card.name}](saved_models/{card.name})", card.recipe["wall_clock_seconds"] / 60
-        for metric in card.metrics:
-            anchor = metric["anchor"]
+        model = f"[{card.name}](saved_models/{card.name}) | {card.parameters['total']:,}"
+        minutes = card.recipe["wall_clock_seconds"] / 60
+        values = {metric["name"]: f"{metric['value']:.2f} ± {metric['stderr']:.2f}" for metric in card.metrics}
+        for metric in card.recipe["metrics"]:
+            anchor = card.recipe["anchors"].get(metric)
             published = f"{anchor['value']} ({anchor['mark']})" if anchor else "–"
-            value = f"{metric['value']:.2f} ± {metric['stderr']:.2f}"
-            rows.append(
-                f"| {link} | {card.parameters['total']:,} | {minutes:.0f} min | {metric['name']} | {value} | {published} |"
-            )
+            int8 = values.get(f"{metric}@{INT8}", "–")
+            rows.append(f"| {model} | {minutes:.0f} min | {metric} | {values[metric]} | {int8} | {published} |")
     return "\n".join(rows) + "\n"
 
 
 if __name__ == "__main__":
-    for run_dir in sys.argv[1:]:
-        print(publish(Path(run_dir), Path("saved_models")))
+    for given in sys.argv[1:]:
+        is_run = (Path(given) / training.RECIPE).is_file()
+        print(publish(Path(given), Path("saved_models")) if is_run else quantize(given, Path("saved_models")))
     page = Path("README.md")
     before, start, rest = page.read_text(encoding="utf-8").partition(f"{TABLE_START}\n")
     _, end, after = rest.partition(TABLE_END)

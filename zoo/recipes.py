@@ -124,7 +124,7 @@ def convolutional(family: str, dataset: str, *, cycles: list, samples: int = 500
         optimizer="Muon",
         optimizer_arguments=MUON,
         precision="mixed_bfloat16",
-        metrics={"nll": {"samples": samples}},
+        metrics={"nll": {"samples": samples}, "nll_decoded": {}},
         paper=SOHN if conditional else KINGMA,
         **settings,
     )
@@ -214,7 +214,7 @@ RECIPES = {
         cycles=[[900, 0.015, {}], [200, 0.003, {}]],
         optimizer="Muon",
         optimizer_arguments=MUON,
-        metrics={"nll": {"samples": 5000}},
+        metrics={"nll": {"samples": 5000}, "nll_decoded": {}},
         anchors={"nll": {"value": 86.76, "source": f"{IWAE}, table 1, VAE with k=1", "mark": "B"}},
         paper=KINGMA,
     ),
@@ -246,7 +246,7 @@ RECIPES = {
         optimizer="Muon",
         optimizer_arguments=MUON,
         precision="mixed_bfloat16",
-        metrics={"nll": {"samples": 300}, "nll_monte_carlo": {"samples": 5000, "split": "test[:1000]"}},
+        metrics={"nll": {"samples": 300}, "nll_decoded": {}, "nll_monte_carlo": {"samples": 5000, "split": "test[:1000]"}},
         anchors={
             "nll": {"value": 63.91, "source": f"{SOHN}, one quadrant given, importance sampling", "mark": "M"},
             "nll_monte_carlo": {"value": 68.39, "source": f"{SOHN}, one quadrant given, Monte Carlo", "mark": "M"},

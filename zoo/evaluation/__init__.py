@@ -4,13 +4,14 @@ import functools
 import math
 
 from zoo import catalog
-from zoo.evaluation.likelihood import negative_log_likelihood
+from zoo.evaluation.likelihood import decoded_likelihood, negative_log_likelihood
 from zoo.evaluation.neighbors import coverage, nearest_neighbor
 from zoo.evaluation.parzen import parzen
 
 METRICS = {
     "nll": functools.partial(negative_log_likelihood, proposal="posterior"),
     "nll_monte_carlo": functools.partial(negative_log_likelihood, proposal="prior"),
+    "nll_decoded": decoded_likelihood,
     "parzen": parzen,
     "nearest_neighbor": nearest_neighbor,
     "nearest_neighbor_real": functools.partial(nearest_neighbor, samples=None),
@@ -18,16 +19,20 @@ METRICS = {
     "largest_share": functools.partial(coverage, largest=True),
 }
 HIGHER_IS_BETTER = {"parzen", "coverage"}
+# Those that ask a model for nothing but the verbs of every runtime, and do ask it.
+ON_ANY_RUNTIME = {"nll_decoded", "parzen", "nearest_neighbor", "coverage", "largest_share"}
 
 
-def evaluate(model, name: str, recipe, metrics=None, *, data_dir=None, progress=None) -> list[dict]:
+def evaluate(model, name: str, recipe, metrics=None, *, runtime="keras", data_dir=None, progress=None) -> list[dict]:
     """Measures a model by its recipe's metrics.
 
     Args:
-        model: on the Keras runtime.
+        model: on that runtime.
         name: what ``zoo evaluate`` calls it, for the metric's command.
         recipe: a ``zoo.recipes.Recipe``.
-        metrics: names of some of the recipe's metrics, or None for all.
+        metrics: names of some of the recipe's metrics, or None for all that the runtime answers.
+        runtime: what computes the model, one of ``zoo.loading.RUNTIMES``; a metric's name ends in "@runtime" unless it is
+            "keras".
         data_dir: where tensorflow-datasets keeps its data.
         progress: called with a metric's name and the numbers of images done and of all images.
 
@@ -35,13 +40,14 @@ def evaluate(model, name: str, recipe, metrics=None, *, data_dir=None, progress=
         The metrics of a card: {name, value, stderr, n, split, protocol, anchor, command}.
 
     Raises:
-        ValueError: where the recipe has no such metric.
+        ValueError: where the recipe has no such metric, or the runtime does not answer it.
     """
+    ending, option = ("", "") if runtime == "keras" else (f"@{runtime}", f" --runtime {runtime}")
     return [
-        {"name": metric}
-        | measure(model, recipe, metric, data_dir=data_dir, progress=progress and functools.partial(progress, metric))
-        | {"anchor": recipe.anchors.get(metric), "command": f"zoo evaluate {name} --metric {metric}"}
-        for metric in chosen(name, recipe, metrics)
+        {"name": metric + ending}
+        | measure(model, recipe, metric, data_dir=data_dir, progress=progress and functools.partial(progress, metric + ending))
+        | {"anchor": recipe.anchors.get(metric + ending), "command": f"zoo evaluate {name} --metric {metric}{option}"}
+        for metric in chosen(name, recipe, metrics, runtime)
     ]
 
 
@@ -57,13 +63,15 @@ def better(metric: str, value: float, other: float) -> bool:
     return value > other if metric in HIGHER_IS_BETTER else value < other
 
 
-def chosen(name: str, recipe, metrics) -> list[str]:
-    """The metrics that are asked for, all of the recipe's where none is named.
+def chosen(name: str, recipe, metrics, runtime: str) -> list[str]:
+    """The metrics that are asked for, all of the recipe's that the runtime answers where none is named.
 
     Raises:
-        ValueError: where the recipe has no such metric.
+        ValueError: where the recipe has no such metric, or the runtime does not answer it.
     """
+    known = [metric for metric in recipe.metrics if runtime == "keras" or metric in ON_ANY_RUNTIME]
     for metric in metrics or ():
-        if metric not in recipe.metrics:
-            raise ValueError(f"{name} is not measured by {metric!r}{catalog.nearest(metric, recipe.metrics)}.")
-    return list(metrics or recipe.metrics)
+        if metric not in known:
+            where = "" if runtime == "keras" else f" on the runtime {runtime}"
+            raise ValueError(f"{name} is not measured by {metric!r}{where}{catalog.nearest(metric, known)}.")
+    return list(metrics or known)

@@ -45,10 +45,11 @@ def next_version(written: Path, base_path: Path) -> Path:
                 raise
 
 
-def write_tflite(model, path, precision: str) -> Path:
-    """Writes a model as a TF Lite file.
+def write_tflite(model, path, precision: str, samples: dict | None = None) -> Path:
+    """Writes a model as a TF Lite file; int8 takes ``zoo.export.calibration.samples``.
 
     Raises:
+        ValueError: where the precision is none of "float32", "float16" and "int8", or int8 has no samples.
         FileNotFoundError: where the folder is missing.
     """
     from zoo.export import saved_model, tflite
@@ -58,7 +59,7 @@ def write_tflite(model, path, precision: str) -> Path:
         raise FileNotFoundError(f"There is no folder {path.parent} to write {path.name} to.")
     with tempfile.TemporaryDirectory() as folder:
         saved_model.write(model, Path(folder) / "1")
-        content = tflite.convert(Path(folder) / "1", precision)
+        content = tflite.convert(Path(folder) / "1", precision, samples)
     with whole(path) as partial:
         partial.write_bytes(content)
     return path

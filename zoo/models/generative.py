@@ -96,9 +96,13 @@ class Generative(Verbs, keras.Model):
         if not condition.dtype.is_integer or condition.shape.rank != 1:
             given = f"{condition.dtype.name} of shape {condition.shape}"
             raise ValueError(f"Labels must be whole numbers of shape (n,), but they are {given}.")
-        tf.debugging.assert_less(tf.reduce_max(condition), tf.cast(self.num_classes, condition.dtype), "A label is too high.")
-        tf.debugging.assert_non_negative(condition, "A label is negative.")
-        return self.full(images), condition
+        in_range = [
+            tf.debugging.assert_less(condition, tf.cast(self.num_classes, condition.dtype), "A label is too high."),
+            tf.debugging.assert_non_negative(condition, "A label is negative."),
+        ]
+        # Ordered before the look-up of labels, which fails with a sentence of its own. (A check that holds eagerly is None.)
+        with tf.control_dependencies([check for check in in_range if check is not None]):
+            return self.full(images), tf.identity(condition)
 
     def full(self, tensor):
         """In full precision, float32 under mixed precision too: sums over pixels want it."""

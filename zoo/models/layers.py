@@ -36,7 +36,8 @@ class OneHot(layers.Layer):
         self.num_classes = num_classes
 
     def call(self, labels):
-        return ops.one_hot(labels, self.num_classes, dtype=self.compute_dtype)
+        # Not one_hot: TensorFlow Lite's int8 quantizer gives its ones and zeros a scale that is not that of its output.
+        return tf.gather(tf.eye(self.num_classes, dtype=self.compute_dtype), labels)
 
     def get_config(self):
         return super().get_config() | {"num_classes": self.num_classes}

@@ -236,7 +236,8 @@ class Variational(VariationalVerbs, Generative):
         """Mean and log-variance of a Gaussian likelihood, bounded below as ``MIN_LOG_VAR`` says."""
         if self.variance is not None:
             return parameters, ops.full_like(parameters, math.log(self.variance))
-        mean, log_var = ops.split(parameters, 2, axis=-1)
+        channels = self.image_shape[-1]
+        mean, log_var = parameters[..., :channels], parameters[..., channels:]
         return mean, MIN_LOG_VAR + ops.softplus(log_var - MIN_LOG_VAR)
 
     def _margins(self):

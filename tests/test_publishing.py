@@ -1,0 +1,50 @@
+"""What those who maintain the zoo do with a published model."""
+
+import json
+import shutil
+from dataclasses import replace
+from functools import partial
+
+import pytest
+
+import zoo
+from tests import harness
+from tests.conftest import FIXTURE
+from zoo import catalog, evaluation, publishing
+from zoo.evaluation.likelihood import decoded_likelihood
+
+NAME = "vae_dense_mnist"
+
+
+@pytest.fixture
+def shelf(tmp_path, monkeypatch):
+    shutil.copytree(catalog.directory(NAME), tmp_path / NAME)
+    monkeypatch.setattr(catalog, "root", lambda: tmp_path)
+    monkeypatch.setitem(evaluation.METRICS, "nll_decoded", partial(decoded_likelihood, split="test"))
+    return tmp_path
+
+
+def test_a_published_model_gets_a_new_int8_file_and_what_its_card_lacks(shelf):
+    path, before = shelf / NAME / "1" / "assets.extra" / "model_int8.tflite", zoo.info(NAME)
+    path.write_bytes(b"old")
+    metrics = [metric | {"value": 1.0} for metric in before.metrics if metric["name"] == "nll"]
+    (shelf / NAME / catalog.CARD).write_text(replace(before, metrics=metrics).to_json())
+    assert publishing.quantize(NAME, shelf, FIXTURE) == shelf / NAME
+    assert catalog.problems(NAME) == []
+    assert [entry.name for entry in shelf.iterdir()] == [NAME]
+    harness.check_full_integer(path)
+    after = zoo.info(NAME)
+    assert [metric["name"] for metric in after.metrics] == ["nll", "nll_decoded", "nll_decoded@litert-int8"]
+    assert after.metrics[0]["value"] == 1  # was in the card, and is not measured again
+    # The same posterior samples and the same protocol: what int8 costs.
+    assert 0 < after.metrics[2]["value"] - after.metrics[1]["value"] < 6
+    changed = {file for file in after.files if after.files[file] != before.files[file]}
+    assert changed <= {"README.md", "1/assets.extra/model_int8.tflite"}
+
+
+def test_a_model_of_another_recipe_is_left_alone(shelf):
+    card = json.loads((shelf / NAME / catalog.CARD).read_text())
+    card["recipe"]["batch_size"] = 7
+    (shelf / NAME / catalog.CARD).write_text(json.dumps(card))
+    with pytest.raises(ValueError, match=f"not of the recipe that {NAME} has today: train it again"):
+        publishing.quantize(NAME, shelf, FIXTURE)
