@@ -194,7 +194,7 @@ RECIPES = {
         cycles=[[12, 0.0006, {"instance_noise": 0.3}], [52, 0.0008, {}], [60, 0.0015, {}]],
         anchors={"parzen": {"value": 225, "source": f"{GOODFELLOW}, table 1, ± 2", "mark": "B"}},
     ),
-    "gan_fashion_mnist": gan("fashion_mnist", cycles=[[4, 0.0006, {"instance_noise": 0.3}], [20, 0.0008, {}]]),
+    "gan_fashion_mnist": gan("fashion_mnist", cycles=[[4, 0.0006, {"instance_noise": 0.3}], [16, 0.0012, {}]]),
     "dcgan_mnist": dcgan("mnist", model=SMALL_DCGAN, cycles=[[20, 0.02, {}]]),
     "dcgan_fashion_mnist": dcgan("fashion_mnist", model=SMALL_DCGAN, cycles=[[8, 0.02, {}]]),
     "cdcgan_mnist": dcgan(
