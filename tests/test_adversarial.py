@@ -11,7 +11,7 @@ from tests import harness
 from zoo import latents
 from zoo.models import DCGAN, GAN
 from zoo.models.adversarial import Adversarial
-from zoo.models.layers import Dropout, Maxout, OneHot
+from zoo.models.layers import Conv2DTranspose, Dropout, Maxout, OneHot
 
 OPTIONS = {
     "generator_loss": "non_saturating",
@@ -259,7 +259,7 @@ def test_the_graph_keeps_the_guidelines(size, options):
     everything = [*model.generator.layers, *model.discriminator.layers]
     # "Replace any pooling layers with strided convolutions and fractional-strided convolutions."
     assert not [layer for layer in everything if "Pool" in type(layer).__name__ or "UpSampling" in type(layer).__name__]
-    assert [layer.strides for layer in up] == [(1, 1)] + [(2, 2)] * len(filters)
+    assert [layer.strides for layer in up] == [up[0].kernel_size] + [(2, 2)] * len(filters)
     assert [layer.strides for layer in down] == [(2, 2)] * len(filters) + [(1, 1)]
     assert [layer.filters for layer in up] == [*filters, 3]
     assert [layer.filters for layer in down[:-1]] == [*reversed(filters)]
@@ -333,6 +333,23 @@ def test_maxout_is_the_largest_of_its_affine_maps(rng):
     np.testing.assert_allclose(layer(x), expected, atol=1e-5)
     again = keras.layers.deserialize(keras.layers.serialize(layer))
     assert again.get_config() == layer.get_config()
+
+
+@pytest.mark.parametrize(("kernel", "strides"), [(4, 2), (5, 2), (1, 2), ((4, 3), (4, 3)), ((7, 2), (3, 1)), (3, 1)])
+def test_the_transposed_convolution_is_keras_s_in_training_and_out_of_it(kernel, strides, rng):
+    x = rng.standard_normal((2, 5, 3, 6), dtype="float32")
+    keras_s = layers.Conv2DTranspose(7, kernel, strides=strides, padding="same", bias_initializer="normal")
+    full = keras_s(x)
+    for crop in {0, min(keras_s.strides) - 1}:
+        grid = [side - crop for side in full.shape[1:3]]
+        layer = Conv2DTranspose(7, kernel, grid, strides=strides)
+        layer = keras.layers.deserialize(keras.layers.serialize(layer))
+        layer.build(x.shape)
+        layer.set_weights(keras_s.get_weights())
+        for training in (False, True):
+            answer = layer(x, training=training)
+            assert answer.shape == layer.compute_output_shape(x.shape)
+            np.testing.assert_allclose(answer, full[:, : grid[0], : grid[1]], atol=1e-5)
 
 
 @pytest.mark.parametrize(

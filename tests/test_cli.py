@@ -32,7 +32,7 @@ def test_list_and_info():
 @pytest.mark.parametrize("runtime", ["litert", "litert-int8", "saved_model", "keras"])
 def test_sample_writes_a_sheet(tmp_path, runtime):
     done = run("sample", "cvae_mnist", "--labels", "0-9", "--runtime", runtime, "-o", "digits.png", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+    assert (done.returncode, done.stderr) == (0, "")
     assert "digits.png" in done.stdout
     with Image.open(tmp_path / "digits.png") as picture:
         assert picture.size == (10 * 30 + 2, 32)
@@ -127,6 +127,7 @@ def test_int8_of_a_gan_needs_no_data(tmp_path):
             "not measured by 'nll' on the runtime litert-int8; there are nll_decoded",
         ),
         (["export", "vae_mnist", "--format", "onnx", "-o", "x"], 2, "'onnx' is not one of"),
+        (["export", "vae_mnist", "--format", "saved_model", "-o", "/dev/null"], 1, "/dev/null must be a folder"),
         (["verify", "nothing"], 2, "There is no model 'nothing'"),
         (["lst"], 2, "No such command 'lst'"),
     ],

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -86,34 +87,78 @@ def test_a_failed_write_leaves_what_was_there(tmp_path):
     assert len(list(tmp_path.iterdir())) == 1
 
 
-KILLED = """
+def test_exports_at_once_take_a_number_each(tmp_path):
+    """Renames of eight threads into one base path: every directory arrives, whole, under a number of its own."""
+    base = tmp_path / "base"
+    base.mkdir()
+    finished = [tmp_path / str(i) for i in range(400)]
+    for folder in finished:
+        (folder / "variables").mkdir(parents=True)
+        (folder / "variables" / "index").write_text(folder.name)
+    with ThreadPoolExecutor(8) as threads:
+        versions = list(threads.map(lambda folder: export.next_version(folder, base), finished))
+    assert sorted(int(version.name) for version in versions) == list(range(1, 401))
+    for folder, version in zip(finished, versions):
+        assert (version / "variables" / "index").read_text() == folder.name
+
+
+@pytest.mark.parametrize("base_path", ["/dev/null", "/dev/null/base", "/proc/base"])
+def test_a_base_path_that_cannot_be_written_is_refused_before_the_work(base_path):
+    with pytest.raises(OSError, match=f"^{base_path} must be a folder that can be written to, or a new one"):
+        export.publish_version(None, base_path)
+
+
+# TensorFlow is imported once; each writer is a fork, made before TensorFlow has any thread.
+WRITERS = """
+    import os, sys
     from tests import harness
     from zoo import export
 
-    model = harness.MODELS["vae_dense"]()
-    model.sample(1)
-    print("ready", flush=True)
-    while True:
-        export.publish_version(model, "base")
+    for line in sys.stdin:
+        writer = os.fork()
+        if not writer:
+            model = harness.MODELS["gan"]()
+            for _ in range(20):
+                export.publish_version(model, "base")
+            os._exit(0)
+        print(writer, flush=True)
+        os.waitpid(writer, 0)
+        print("killed", flush=True)
 """
 
 
-def test_killed_at_any_moment_it_leaves_no_partial_version(tmp_path):
-    code = textwrap.dedent(KILLED)
-    for delay in np.random.default_rng(0).uniform(0.2, 1.5, 4):
-        command = [sys.executable, "-c", code]
-        process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}
-        )
-        assert process.stdout.readline() == b"ready\n"
-        while not (tmp_path / "base" / "1").exists():
-            assert process.poll() is None
-            time.sleep(0.01)
-        time.sleep(delay)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        process.stdout.close()
-    versions = [path for path in (tmp_path / "base").iterdir() if path.name.isdigit()]
-    assert versions
+@pytest.mark.parametrize("kills", [6, pytest.param(100, marks=pytest.mark.nightly)])
+def test_killed_at_any_moment_it_leaves_no_partial_version(tmp_path, rng, kills):
+    writers = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(WRITERS)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )
+    base = tmp_path / "base"
+
+    def writing():
+        return set(base.glob(".*.partial/version/variables"))
+
+    with writers:
+        while len(seen := writing()) < kills:  # so many have come during a write
+            print("write", file=writers.stdin, flush=True)
+            writer = int(writers.stdout.readline())
+            for _ in range(rng.integers(1, 4)):  # its first, second or third version
+                until = time.monotonic() + 60
+                while not (new := writing() - seen):
+                    assert time.monotonic() < until, "the writer writes nothing"
+                    time.sleep(0.001)
+                seen |= new
+            time.sleep(rng.uniform(0, 0.03))
+            os.kill(writer, signal.SIGKILL)
+            assert writers.stdout.readline() == "killed\n"
+        writers.stdin.close()
+    versions = [path for path in base.iterdir() if not path.name.startswith(".")]
+    assert sorted(int(path.name) for path in versions) == list(range(1, len(versions) + 1))
     for version in versions:
-        assert set(tflite.signatures(version)) >= {"sample", "decode", "encode"}
+        assert set(tflite.signatures(version)) >= {"sample", "sample_png", "decode"}
+    assert export.publish_version(harness.MODELS["gan"](), base).name == str(len(versions) + 1)

@@ -7,8 +7,9 @@ import importlib
 from typing import Any
 
 from zoo.catalog import Card, info, list_models
+from zoo.stack import whole_stack
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
 __all__ = ["Card", "datasets", "info", "list_models", "load", "models"]
 
 
@@ -25,11 +26,14 @@ def load(name: str, runtime: str = "keras") -> Any:
     Raises:
         ValueError: where there is no such model or runtime, or a file is not the one that the card describes.
         FileNotFoundError: where a file is missing.
+        ModuleNotFoundError: where a light install lacks what the runtime needs.
     """
-    return importlib.import_module("zoo.loading").load(name, runtime)
+    with whole_stack():
+        return importlib.import_module("zoo.loading").load(name, runtime)
 
 
 def __getattr__(name):
     if name in ("datasets", "models"):
-        return importlib.import_module(f"zoo.{name}")
+        with whole_stack():
+            return importlib.import_module(f"zoo.{name}")
     raise AttributeError(f"module 'zoo' has no attribute {name!r}")

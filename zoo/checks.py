@@ -77,9 +77,11 @@ def rows(given, shape: tuple, what: str) -> np.ndarray:
         raise ValueError(f"{what} must be floating-point numbers of shape {expected}, but their type is {values.dtype}{hint}.")
     if values.shape[1:] != tuple(shape) or values.ndim != 1 + len(shape) or not len(values):
         raise ValueError(f"{what} must have the shape {expected} with n of at least 1, but theirs is {values.shape}.")
+    with np.errstate(over="ignore"):
+        values = values.astype(np.float32)
     if not np.isfinite(values).all():
         raise ValueError(f"{what} must be finite, but there is a NaN or an infinity among them.")
-    return values.astype(np.float32)
+    return values
 
 
 def _short(value) -> str:

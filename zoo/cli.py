@@ -11,6 +11,7 @@ import click
 
 from zoo import catalog, recipes
 from zoo.loading import RUNTIMES
+from zoo.stack import whole_stack
 
 
 class Labels(click.ParamType):
@@ -41,7 +42,7 @@ def runtime_option(default):
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "show_default": True, "max_content_width": 120})
 def cli():
-    """Pretrained generative models: list, look at, sample, train, measure, export."""
+    """Pretrained generative models: list, look at, sample, train, measure, export, serve."""
 
 
 @cli.command("list")
@@ -98,13 +99,12 @@ def sample(name, n, labels, condition, seed, output, runtime):
     output = Path(output or f"{name}.png")
     if not output.parent.is_dir():
         raise FileNotFoundError(f"There is no folder {output.parent} to write {output.name} to.")
-    with quiet():
-        model = load(name, runtime)
-    if condition and model.condition_shape:
-        condition = pictures.read(condition, model.condition_shape)
+    if condition and card.condition_shape:
+        condition = pictures.read(condition, card.condition_shape)
     if labels:
         labels = [labels[i % len(labels)] for i in range(n)]
-    images = model.sample(n, labels, seed=seed, condition=condition)
+    with quiet():
+        images = load(name, runtime).sample(n, labels, seed=seed, condition=condition)
     pictures.write(pictures.sheet(images, columns=min(n, 10) if labels else None), output)
     click.echo(f"{n} images of {name} in {output}")
 
@@ -231,6 +231,23 @@ def export(name_or_dir, format_, output, data_dir):
 
 @cli.command()
 @click.argument("names", nargs=-1)
+@click.option("--host", default="127.0.0.1", help="Address to listen on; 0.0.0.0 is every one that the machine has.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8501, help="Port to listen on; 0 takes a free one.")
+def serve(names, host, port):
+    """Serve every model, or those named, over HTTP as TF Serving does.
+
+    A request has at most 32 MiB and 1024 rows, and 60 seconds to arrive and 60 to be answered.
+    """
+    for name in names:
+        catalog.directory(name)
+    with quiet():
+        from zoo import serving
+    names = names or catalog.list_models()
+    serving.serve(names, host, port, lambda at: click.echo(f"Serving {', '.join(names)} on {serving.url(host, at)}"))
+
+
+@cli.command()
+@click.argument("names", nargs=-1)
 @JSON
 def verify(names, as_json):
     """Compare the files of every model, or of those named, with their cards."""
@@ -260,18 +277,17 @@ def quiet():
 def main(arguments=None) -> None:
     """Runs the command line; a user's error is one line on standard error."""
     try:
-        sys.exit(cli.main(arguments, prog_name="zoo", standalone_mode=False))
+        with whole_stack():
+            sys.exit(cli.main(arguments, prog_name="zoo", standalone_mode=False))
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.ctx.get_help(), err=True)
         sys.exit(2)
     except click.ClickException as error:
         fail(error.format_message(), error.exit_code)
-    except (catalog.DamagedFileError, OSError) as error:
+    except (catalog.DamagedFileError, OSError, ModuleNotFoundError) as error:
         fail(str(error), 1)
     except ValueError as error:
         fail(str(error), 2)
-    except ModuleNotFoundError as error:
-        fail(f"This needs the package {error.name}: install it with 'pip install {error.name}'.", 1)
     except (click.Abort, KeyboardInterrupt):
         fail("Stopped.", 130)
 

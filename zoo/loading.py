@@ -1,7 +1,5 @@
 """From a name and a runtime to a model that answers the verbs."""
 
-import os
-
 from zoo import catalog
 
 RUNTIMES = ("keras", "litert", "litert-int8", "saved_model")
@@ -28,7 +26,7 @@ def load(name: str, runtime: str = "keras"):
         catalog.check(folder, card, path)
         from zoo.runtimes.litert import LiteRT
 
-        computes = LiteRT(path, threads=os.cpu_count() if runtime == "litert" else 1)
+        computes = LiteRT(path)
     else:
         path = version
         served = (folder / file for file in card.files if file.startswith(f"{version.name}/"))

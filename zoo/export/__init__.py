@@ -1,5 +1,7 @@
 """From a model to what is deployed: TF Serving's layout, TF Lite files, and the folders of the catalog."""
 
+import os
+import tempfile
 from pathlib import Path
 
 from zoo.files import whole
@@ -8,17 +10,39 @@ from zoo.files import whole
 def publish_version(model, base_path) -> Path:
     """Writes a model as the next version below a base path of TF Serving, which may be live.
 
+    The version appears whole, in one rename, and several exports may run at once. One that is killed leaves at most a hidden
+    sibling ``.….partial``, which TF Serving passes over and which may be removed when no export runs.
+
     Returns:
         The version's directory, numbered one above the highest there.
+
+    Raises:
+        OSError: where the base path is no folder that can be written to.
     """
     from zoo.export import saved_model
 
     base_path = Path(base_path)
-    base_path.mkdir(parents=True, exist_ok=True)
-    version = 1 + max((int(path.name) for path in base_path.iterdir() if path.name.isdigit()), default=0)
-    with whole(base_path / str(version)) as partial:
-        saved_model.write(model, partial)
-    return base_path / str(version)
+    try:
+        base_path.mkdir(parents=True, exist_ok=True)
+        partial = tempfile.TemporaryDirectory(dir=base_path, prefix=".", suffix=".partial")
+    except OSError as error:
+        raise OSError(f"{base_path} must be a folder that can be written to, or a new one ({error.strerror}).") from error
+    with partial as folder:
+        # One level below, because a temporary directory itself is for its owner's eyes alone.
+        saved_model.write(model, Path(folder) / "version")
+        return next_version(Path(folder) / "version", base_path)
+
+
+def next_version(written: Path, base_path: Path) -> Path:
+    """Renames a finished directory to the next version of a base path."""
+    while True:
+        version = base_path / str(1 + max((int(path.name) for path in base_path.iterdir() if path.name.isdecimal()), default=0))
+        try:
+            os.rename(written, version)
+            return version
+        except OSError:
+            if not version.exists():  # else another export has just taken the number
+                raise
 
 
 def write_tflite(model, path, precision: str, samples: dict | None = None) -> Path:
@@ -28,8 +52,6 @@ def write_tflite(model, path, precision: str, samples: dict | None = None) -> Pa
         ValueError: where the precision is none of "float32", "float16" and "int8", or int8 has no samples.
         FileNotFoundError: where the folder is missing.
     """
-    import tempfile
-
     from zoo.export import saved_model, tflite
 
     path = Path(path)

@@ -13,7 +13,7 @@ import tensorflow as tf
 from tensorflow.lite.python.convert import mlir_quantize
 from tensorflow.lite.tools import flatbuffer_utils
 
-WEIGHT_BEARING = {"CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV"}
+WEIGHT_BEARING = {"CONV_2D", "FULLY_CONNECTED"}
 # Beyond these arguments the functions stay within half a step of their int8 results.
 RISE = {"LOGISTIC": 8.0, "TANH": 4.0}
 

@@ -7,7 +7,7 @@ from keras import layers, ops
 
 from zoo import checks
 from zoo.models.adversarial import Adversarial
-from zoo.models.layers import OneHot
+from zoo.models.layers import Conv2DTranspose, OneHot
 
 # N(0, 0.02), as section 4 of the paper has it for every weight.
 NORMAL = keras.initializers.RandomNormal(0.0, 0.02)
@@ -106,15 +106,14 @@ def _generator(grids, channels, latent_dim, filters, kernel_size, num_classes):
     label, one_hot = _label(num_classes)
     x = layers.Reshape((1, 1, latent_dim))(z)
     x = x if one_hot is None else layers.Concatenate()([x, one_hot])
-    x = layers.Conv2DTranspose(filters[0], grids[0], use_bias=False, kernel_initializer=NORMAL, name="project")(x)
-    for i, size in enumerate((*filters[1:], channels)):
+    x = Conv2DTranspose(
+        filters[0], grids[0], grids[0], strides=grids[0], use_bias=False, kernel_initializer=NORMAL, name="project"
+    )(x)  # fmt: skip
+    for i, (size, grid) in enumerate(zip((*filters[1:], channels), grids[1:])):
         x = layers.ReLU()(layers.BatchNormalization(epsilon=EPSILON, name=f"normalize_{i}")(x))
-        x = layers.Conv2DTranspose(
-            size, kernel_size, strides=2, padding="same", use_bias=i == len(filters) - 1, kernel_initializer=NORMAL,
-            name=f"conv_{i}",
+        x = Conv2DTranspose(
+            size, kernel_size, grid, strides=2, use_bias=i == len(filters) - 1, kernel_initializer=NORMAL, name=f"conv_{i}"
         )(x)  # fmt: skip
-        if x.shape[1:3] != grids[i + 1]:  # Twice the grid, where an odd one is wanted.
-            x = layers.Cropping2D([(0, side % 2) for side in grids[i + 1]])(x)
         x = _shift(x, one_hot, f"shift_{i}")
     full = keras.config.floatx()
     x = layers.Rescaling(0.5, 0.5, dtype=full)(layers.Activation("tanh", dtype=full)(x))

@@ -123,3 +123,50 @@ class Maxout(layers.Layer):
     def get_config(self):
         initializer = keras.initializers.serialize(self.kernel_initializer)
         return super().get_config() | {"units": self.units, "pieces": self.pieces, "kernel_initializer": initializer}
+
+
+@keras.saving.register_keras_serializable("zoo")
+class Conv2DTranspose(layers.Conv2DTranspose):
+    """Keras's transposed convolution with "same" padding, cropped to a grid, and drawn with as a plain convolution.
+
+    Pixel s m + p of a row of the full output sums over the kernel's taps s t + p and the inputs m - t: an ordinary convolution
+    for each place p in a cell of s pixels, with the places as channels, which are then laid out. LiteRT's fast kernels take
+    no transposed convolution of a dynamic batch, and they take this. In training Keras's own is faster.
+
+    Args:
+        filters, kernel_size, strides, use_bias, kernel_initializer: as in ``keras.layers.Conv2DTranspose``.
+        grid: tuple of int. (height, width) of the output, at most ``strides`` times the input's and less than a stride below.
+    """
+
+    def __init__(self, filters, kernel_size, grid, **kwargs):
+        super().__init__(filters, kernel_size, **kwargs | {"padding": "same"})
+        self.grid = tuple(grid)
+
+    def call(self, x, training=False):
+        height, width = self.grid
+        if training:
+            return super().call(x)[:, :height, :width]
+        (*sizes, filters, channels), strides = self.kernel.shape, self.strides
+        taps = [-(-size // stride) for size, stride in zip(sizes, strides)]
+        kernel = ops.pad(self.kernel, [*((0, t * s - size) for t, s, size in zip(taps, strides, sizes)), (0, 0), (0, 0)])
+        kernel = ops.reshape(kernel, (taps[0], strides[0], taps[1], strides[1], filters, channels))
+        kernel = ops.transpose(ops.flip(kernel, (0, 2)), (0, 2, 5, 1, 3, 4))
+        # Of the full output "same" leaves out as many pixels in front, and the cells of the others are computed.
+        front = [max(size - stride, 0) // 2 for size, stride in zip(sizes, strides)]
+        margins = [
+            (t - 1 - first // s, (first + size - 1) // s - given + 1)
+            for t, first, s, size, given in zip(taps, front, strides, self.grid, x.shape[1:3])
+        ]
+        x = ops.conv(ops.pad(x, [(0, 0), *margins, (0, 0)]), ops.reshape(kernel, (*taps, channels, -1)))
+        rows, columns = x.shape[1:3]
+        x = ops.transpose(ops.reshape(x, (-1, rows, columns, *strides, filters)), (0, 1, 3, 2, 4, 5))
+        x = ops.reshape(x, (-1, rows * strides[0], columns * strides[1], filters))
+        top, left = (first % stride for first, stride in zip(front, strides))
+        x = x[:, top : top + height, left : left + width]
+        return x + self.bias if self.use_bias else x
+
+    def compute_output_shape(self, shape):
+        return shape[0], *self.grid, self.filters
+
+    def get_config(self):
+        return super().get_config() | {"grid": self.grid}

@@ -1,0 +1,35 @@
+"""10,000 images drawn on LiteRT, beside ``predict`` of the Keras network that draws them, noise included in both."""
+
+import statistics
+from functools import partial
+
+import numpy as np
+from timing import arguments, print_header, print_row, ratio, rounds
+
+import zoo
+from zoo import latents
+from zoo.verbs import BATCH
+
+N = 10_000
+
+
+def predict(model, condition) -> None:
+    network = getattr(model, "sampler", None) or model.decoder
+    inputs = [latents.normal(np.arange(N), model.latent_dim)]
+    if model.num_classes:
+        inputs.append(np.arange(N) % model.num_classes)
+    elif condition is not None:
+        inputs.append(np.broadcast_to(condition, (N, *condition.shape)))
+    network.predict(inputs if len(inputs) > 1 else inputs[0], batch_size=BATCH, verbose=0)
+
+
+if __name__ == "__main__":
+    given = arguments(__doc__, repeat=5)
+    print_header("model", "LiteRT, images/s", "Keras `predict`, images/s", "ratio")
+    for name in given.models:
+        model, fast = zoo.load(name), zoo.load(name, "litert")
+        condition = np.zeros(model.condition_shape, np.float32) if model.condition_shape else None
+        actions = partial(fast.sample, N, condition=condition), partial(predict, model, condition)
+        rounds(1, *actions)  # The first time Keras traces.
+        ours, keras = rounds(given.repeat, *actions)
+        print_row(name, *(f"{N / statistics.median(seconds):,.0f}" for seconds in (ours, keras)), f"{ratio(keras, ours):.2f}")

@@ -1,0 +1,39 @@
+"""The benchmarks at their smallest, by the README's command lines, and the tables that the README has of them."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import zoo
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+TABLES = dict(re.findall(r"^python (benchmarks/\w+\.py)\n```\n\n((?:\|.*\n)+)", README, re.MULTILINE))
+SMALLEST = ["--models", "cvae_mnist", "--repeat", "1"]
+BENCHMARKS = {
+    "benchmarks/cold_start.py": (SMALLEST, 1),
+    "benchmarks/sampling.py": (SMALLEST, 1),
+    "benchmarks/runtimes.py": (SMALLEST, 4),
+    "benchmarks/serving.py": (["cvae_mnist", "--seconds", "0.2"], 12),
+}
+WORDS = {*zoo.list_models(), "keras", "saved_model", "litert float16", "litert int8", "JSON", "PNG"}
+
+
+@pytest.mark.parametrize("script", BENCHMARKS)
+def test_it_prints_the_readmes_table(script):
+    arguments, lines = BENCHMARKS[script]
+    command, environment = [sys.executable, script, *arguments], os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment)
+    assert done.returncode == 0, done.stderr
+    header, rule, *rows = done.stdout.splitlines()
+    printed = TABLES[script].splitlines()
+    assert [header, rule] == printed[:2]
+    assert len(rows) == lines
+    for row in (*rows, *printed[2:]):
+        cells = {cell.strip() for cell in row.strip("|").split("|")}
+        assert cells & WORDS
+        assert all(float(cell.replace(",", "")) > 0 for cell in cells - WORDS)

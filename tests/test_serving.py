@@ -1,0 +1,279 @@
+"""The local server, a process of its own: the same numbers, many at once, and nothing that brings it down.
+
+That it answers as TF Serving does is in test_conformance.py.
+"""
+
+import base64
+import concurrent.futures
+import http.client
+import json
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import zoo
+from tests import harness
+from tests.conftest import FIXTURE
+from zoo import datasets, recipes
+
+NAMES = zoo.list_models()
+ROOT = Path(__file__).parent.parent
+
+
+def start(*arguments):
+    """A server on a free port as (process, port), once it answers."""
+    command = [sys.executable, "-m", "zoo", "serve", *arguments, "--port", "0"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+    line = process.stdout.readline()
+    assert line.startswith("Serving "), process.stderr.read()
+    return process, int(line.rpartition(":")[2])
+
+
+@pytest.fixture(scope="module")
+def port():
+    process, port = start()
+    yield port
+    process.terminate()
+    errors = process.communicate(timeout=30)[1]
+    assert "Traceback" not in errors, errors
+
+
+def send(port, path, body=None, headers=None):
+    """The status and the document that answer a request; ``body`` is bytes, or what becomes JSON."""
+    data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", data, headers or {})
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        return error.code, json.load(error)
+
+
+def predict(port, name, body):
+    return send(port, f"/v1/models/{name}:predict", body)
+
+
+@pytest.fixture(scope="module")
+def given_to(port):
+    """Inputs of every signature of a model, from test images."""
+
+    def inputs(name):
+        recipe = recipes.named(name)
+        images, labels = datasets.load(recipe.dataset, "test", FIXTURE)
+        return harness.signature_inputs(zoo.load(name), images, labels)
+
+    return inputs
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_same_numbers_as_in_python(port, given_to, name):
+    served, inputs = zoo.load(name, "saved_model"), given_to(name)
+    inputs["sample"]["seed"] = np.arange(100)
+    for signature, arrays in inputs.items():
+        columns = {key: values.tolist() for key, values in arrays.items()}
+        status, answer = predict(port, name, {"signature_name": signature, "inputs": columns})
+        assert status == 200, answer
+        expected = served.compute(signature, arrays)
+        outputs = answer["outputs"] if len(expected) > 1 else {next(iter(expected)): answer["outputs"]}
+        assert set(outputs) == set(expected)
+        for output, values in expected.items():
+            if output.endswith("_bytes"):
+                assert [base64.b64decode(value["b64"]) for value in outputs[output]] == list(values)
+            else:
+                np.testing.assert_allclose(np.array(outputs[output], np.float32), values, rtol=1e-6, atol=1e-6)
+
+
+def test_each_of_many_at_once_gets_its_own(port):
+    def ask(seed):
+        return predict(port, "cvae_mnist", {"instances": [{"seed": seed, "label": seed % 10}]})[1]["predictions"][0]
+
+    with concurrent.futures.ThreadPoolExecutor(32) as pool:
+        answers = np.array(list(pool.map(ask, range(100))))
+    np.testing.assert_allclose(answers, zoo.load("cvae_mnist", "saved_model").sample(100), rtol=0, atol=1e-5)
+
+
+def test_the_open_inference_protocol(port):
+    assert send(port, "/v2/health/ready") == (200, {"ready": True})
+    assert send(port, "/v2/models") == (200, {"models": NAMES})
+    tensors = send(port, "/v2/models/cvae_mnist")[1]
+    assert tensors["inputs"][1] == {"name": "seed", "datatype": "INT64", "shape": [-1]}
+    inputs = [
+        {"name": "seed", "shape": [2], "datatype": "INT64", "data": [0, 1]},
+        {"name": "label", "shape": [2], "datatype": "INT32", "data": [7, 8]},
+    ]
+    path, headers = "/v2/models/cvae_mnist/infer", {"Content-Type": "application/json"}
+    status, answer = send(port, path, {"id": "one", "inputs": inputs}, headers)
+    assert (status, answer["id"], answer["outputs"][0]["shape"]) == (200, "one", [2, 28, 28, 1])
+    drawn = zoo.load("cvae_mnist", "saved_model").sample(2, [7, 8])
+    np.testing.assert_allclose(answer["outputs"][0]["data"], drawn.ravel(), rtol=0, atol=1e-6)
+    body = {"inputs": inputs, "parameters": {"signature_name": "sample_png"}}
+    png = base64.b64decode(send(port, path, body, headers)[1]["outputs"][0]["data"][1])
+    assert (
+        png
+        == zoo.load("cvae_mnist", "saved_model").compute(
+            "sample_png", {"seed": np.array([1]), "label": np.array([8], np.int32)}
+        )["png_bytes"][0]
+    )
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as metrics:
+        assert 'request_predict_seconds_count{model_name="cvae_mnist"}' in metrics.read().decode()
+    assert "/v1/models/{name}:predict" in send(port, "/openapi.json")[1]["paths"]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "sentence"),
+    [
+        ("/v1/models/cvae_mnits:predict", {}, 404, "no model 'cvae_mnits'; the nearest is 'cvae_mnist'"),
+        ("/v1/models/cvae_mnist/versions/2:predict", {}, 404, "no version '2': there is 1"),
+        ("/v1/models/cvae_mnist/versions/2", None, 404, "no version '2'"),
+        ("/v1/nothing", None, 404, "There is no GET /v1/nothing"),
+        (":predict", b"{", 400, "must be a JSON document"),
+        (":predict", b'{"instances": [NaN]}', 400, "must be a JSON document"),
+        (":predict", b"[" * 100_000, 400, "must be a JSON document"),
+        (":predict", [], 400, "either 'instances' (rows) or 'inputs' (columns)"),
+        (":predict", {"instances": [], "inputs": {}}, 400, "either 'instances' (rows) or 'inputs' (columns)"),
+        (":predict", {"instances": []}, 400, "a list of at least one row, but it is []"),
+        (":predict", {"instances": [{"seed": 1}]}, 400, "an object of label, seed, but one is {'seed': 1}"),
+        (":predict", {"inputs": {"seed": 1, "label": [1]}}, 400, "seed must be whole numbers in an array of shape (n)"),
+        (":predict", {"inputs": {"seed": [1]}}, 400, "takes the inputs label, seed, but it was given seed"),
+        (":predict", {"instances": [{"seed": 1.5, "label": 1}]}, 400, "seed must be whole numbers"),
+        (":predict", {"instances": [{"seed": "1", "label": 1}]}, 400, "seed must be whole numbers"),
+        (":predict", {"instances": [{"seed": {"b64": "MQ=="}, "label": 1}]}, 400, "seed must be whole numbers"),
+        (":predict", {"instances": [{"seed": 2**63, "label": 1}]}, 400, "below 2**63"),
+        (":predict", {"instances": [{"seed": -1, "label": 1}]}, 400, "Seeds must be at least 0"),
+        (":predict", {"instances": [{"seed": 1, "label": 10}]}, 400, "labels must be from 0 to 9, but 10 is among them"),
+        (":predict", {"inputs": {"seed": [1, 2], "label": [1]}}, 400, "one number of rows, from 1 to 1024"),
+        (":predict", {"inputs": {"seed": [1] * 1025, "label": [1] * 1025}}, 400, "one number of rows, from 1 to 1024"),
+        (":predict", {"inputs": {}, "signature_name": "smaple"}, 400, "no signature 'smaple'; the nearest is 'sample'"),
+        (":predict", {"inputs": {}, "signature_name": 7}, 400, "no signature 7"),
+        (":predict", {"inputs": {}, "signature": "decode"}, 400, "unknown member 'signature'"),
+        (":predict", {"inputs": {"z": [[1e39] * 40], "label": [1]}, "signature_name": "decode"}, 400, "z must be finite"),
+        (":predict", {"inputs": {"z": [[1e38] * 40], "label": [1]}, "signature_name": "decode"}, 400, "no finite answer"),
+        (":predict", {"inputs": {"z": [[0.0]], "label": [1]}, "signature_name": "decode"}, 400, "the shape (n, 40)"),
+        (":predict", {"inputs": {"z": [[0.0], []], "label": [1]}, "signature_name": "decode"}, 400, "z must be numbers"),
+        ("/v2/models/nothing", None, 404, "nothing does not exist"),
+        ("/v2/models/cvae_mnist/infer", {"inputs": 3}, 400, "Input should be a valid list"),
+        ("/v2/models/cvae_mnist/infer", {"inputs": []}, 400, "takes the inputs label, seed, but it was given none"),
+    ],
+)
+def test_bad_requests_get_one_sentence(port, path, body, status, sentence):
+    path = f"/v1/models/cvae_mnist{path}" if path.startswith(":") else path
+    headers = {"Content-Type": "application/json"} if body is not None else {}
+    answered, document = send(port, path, body, headers)
+    assert answered == status, document
+    assert set(document) == {"error"}
+    assert sentence in document["error"]
+
+
+def test_limits_of_the_body(port):
+    connection = http.client.HTTPConnection("127.0.0.1", port)
+    for headers, body, status, sentence in (
+        ({"Content-Type": "image/png"}, b"{}", 415, "must be application/json, but it is 'image/png'"),
+        ({"Content-Encoding": "gzip"}, b"{}", 415, "must not be encoded"),
+        ({}, b" " * (32 * 2**20 + 1), 413, "at most 33554432 bytes"),
+    ):
+        connection.request("POST", "/v1/models/cvae_mnist:predict", body, headers)
+        answer = connection.getresponse()
+        assert answer.status == status
+        assert sentence in json.load(answer)["error"]
+        connection.close()
+
+
+def test_a_client_that_goes_away_leaves_the_server_as_it_was(port):
+    connection = http.client.HTTPConnection("127.0.0.1", port)
+    connection.putrequest("POST", "/v1/models/cvae_mnist:predict")
+    connection.putheader("Content-Length", "1000")
+    connection.endheaders(b'{"instances": [')
+    connection.close()
+    assert send(port, "/v1/models/cvae_mnist")[0] == 200
+
+
+def test_what_is_in_flight_is_answered_before_the_server_stops():
+    process, port = start("cvae_mnist")
+    body = {"inputs": {"seed": list(range(1024)), "label": [1] * 1024}}
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(predict, port, "cvae_mnist", body)
+        time.sleep(0.2)
+        process.send_signal(signal.SIGTERM)
+        assert answer.result()[0] == 200
+    assert process.wait(timeout=30) in (0, -signal.SIGTERM)
+    process.stdout.close()
+    process.stderr.close()
+
+
+def test_a_port_that_is_taken_is_said_in_one_line(port):
+    command = [sys.executable, "-m", "zoo", "serve", "cvae_mnist", "--port", str(port)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 1
+    assert f"zoo: Cannot listen on port {port} of 127.0.0.1 (Address already in use)" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+ATOMS = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.integers(-(2**70), 2**70),
+    st.floats(),
+    st.text(max_size=5),
+    st.just({"b64": "AAAA"}),
+)
+JUNK = st.recursive(ATOMS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3))
+SIGNATURES = ("serving_default", "sample_png", "decode", "encode", "reconstruct", "score")
+VALID = {"seed": 1, "label": 1, "z": [0.0] * 40, "images": [[[0.5]] * 28] * 28}
+
+
+@st.composite
+def bodies(draw):
+    """Requests that are nearly right: one part is junk, or missing, or the text is cut."""
+    row = {key: draw(st.just(value) | JUNK) for key, value in VALID.items() if draw(st.integers(0, 4))}
+    values = draw(st.sampled_from([[row], row, [row, row], {key: [value] for key, value in row.items()}]) | JUNK)
+    body = {draw(st.sampled_from(["instances", "inputs"])): values}
+    if draw(st.booleans()):
+        body["signature_name"] = draw(st.sampled_from(SIGNATURES) | JUNK)
+    if draw(st.integers(0, 3)) == 0:
+        tensor = {"name": draw(st.sampled_from(list(VALID)) | JUNK), "shape": [1], "datatype": "INT64", "data": [1]}
+        tensor[draw(st.sampled_from(list(tensor)))] = draw(JUNK)
+        body["inputs"] = [tensor] * draw(st.integers(1, 2))
+    text = json.dumps(draw(st.just(body) | JUNK)).encode()
+    return text[: draw(st.integers(0, len(text)))] if draw(st.integers(0, 4)) == 0 else text
+
+
+PATHS = st.sampled_from(["/v1/models/cvae_mnist:predict"] * 3 + ["/v2/models/cvae_mnist/infer", "/v1/models/vae_mnist:predict"])
+TYPES = st.sampled_from(["application/json"] * 5 + ["text/plain", "image/png", "multipart/form-data", "?"])
+
+
+def bombard(port, examples):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+
+    @settings(max_examples=examples, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @given(PATHS, bodies() | st.binary(max_size=50), TYPES)
+    def fire(path, body, kind):
+        connection.request("POST", path, body, {"Content-Type": kind})
+        answer = connection.getresponse()
+        document = json.load(answer)
+        assert answer.status == 200 or 400 <= answer.status < 500, document
+        if answer.status != 200:
+            assert list(document) == ["error"]
+            assert "\n" not in document["error"]
+            assert "Traceback" not in document["error"]
+
+    fire()
+    connection.close()
+
+
+def test_no_request_brings_it_down(port):
+    bombard(port, 500)
+
+
+@pytest.mark.nightly
+def test_no_request_of_ten_thousand_brings_it_down(port):
+    bombard(port, 10_000)
