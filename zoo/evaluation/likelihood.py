@@ -81,7 +81,7 @@ def decoded_likelihood(
     if model.condition_at:
         (top, left), (height, width, _) = model.condition_at, model.condition_shape
         open_[top : top + height, left : left + width] = False
-    drawn = f"{samples} importance samples from the posterior, p(x | z) from decoded images within [1/512, 511/512]"
+    drawn = f"{samples} importance samples from the posterior; pixels as likely as decoded images, within [1/512, 511/512], say"
     return _measure(log_likelihood, recipe, split, drawn, data_dir, progress)
 
 

@@ -9,11 +9,13 @@ TensorFlow Lite's quantizer takes a model whose tensors carry those ranges. Thre
   meanwhile.
 """
 
+import numpy as np
 import tensorflow as tf
 from tensorflow.lite.python.convert import mlir_quantize
 from tensorflow.lite.tools import flatbuffer_utils
 
 WEIGHT_BEARING = {"CONV_2D", "FULLY_CONNECTED"}
+LAYOUT = {"DEPTH_TO_SPACE", "RESHAPE", "STRIDED_SLICE", "TRANSPOSE"}
 # Beyond these arguments the functions stay within half a step of their int8 results.
 RISE = {"LOGISTIC": 8.0, "TANH": 4.0}
 
@@ -53,7 +55,7 @@ class Graph:
     def __init__(self, model, index: int):
         graph = model.subgraphs[index]
         self.operations = [(flatbuffer_utils.opcode_to_name(model, op.opcodeIndex), op) for op in graph.operators]
-        self.tensors = graph.tensors
+        self.tensors, self._buffers = graph.tensors, model.buffers
         self._makers = {tensor: (name, op) for name, op in self.operations for tensor in op.outputs}
         self._readers = {}
         for name, op in self.operations:
@@ -71,22 +73,33 @@ class Graph:
         return names
 
     def narrow(self) -> None:
-        """Ends the ranges of what a sigmoid or a tanh alone reads where these are flat."""
+        """Ends the ranges of what a sigmoid or a tanh alone reads where these are flat, back to the last weights."""
         for name, op in self.operations:
             if name in RISE:
                 self._narrow(op.inputs[0], -RISE[name], RISE[name])
 
     def _narrow(self, tensor, low, high):
-        given = self.tensors[tensor].quantization
-        low, high = max(low, given.min[0]), min(high, given.max[0])
-        if len([name for name in self._readers[tensor] if name != "SHAPE"]) > 1 or low >= high:
+        if tensor not in self._makers or len([name for name in self._readers[tensor] if name != "SHAPE"]) > 1:
             return
-        given.min, given.max = [low], [high]
+        least, most = self._range(tensor)
+        low, high = max(low, least), min(high, most)
+        if low >= high:
+            return
+        self.tensors[tensor].quantization.min, self.tensors[tensor].quantization.max = [low], [high]
         name, op = self._makers[tensor]
-        if name == "ADD" and {*op.inputs} <= self._makers.keys():  # of two tensors that are no constants
+        if name in LAYOUT:
+            self._narrow(op.inputs[0], low, high)
+        elif name == "ADD":
             for one, other in (op.inputs, op.inputs[::-1]):
-                added = self.tensors[other].quantization
-                self._narrow(one, low - added.max[0], high - added.min[0])
+                least, most = self._range(other)
+                self._narrow(one, low - most, high - least)
+
+    def _range(self, tensor):
+        constant = self._buffers[self.tensors[tensor].buffer].data
+        if constant is None:
+            return self.tensors[tensor].quantization.min[0], self.tensors[tensor].quantization.max[0]
+        values = np.frombuffer(constant, np.float32)
+        return values.min(), values.max()
 
 
 def _rename(model, old, new):
