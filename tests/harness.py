@@ -70,8 +70,7 @@ WEIGHT_BEARING = {"CONV_2D", "FULLY_CONNECTED"}
 ARITHMETIC = {"ADD", "ELU", "EXP", "LOG", "LOGISTIC", "MUL", "NEG", "SQUARE", "SQUARED_DIFFERENCE", "SUB", "SUM", "TANH"}
 CLIPPING = {"MAXIMUM", "MINIMUM", "RELU", "RELU_0_TO_1"}
 CONVERSIONS = {"DEQUANTIZE", "QUANTIZE"}
-EARLIER = {"CAST", "ONE_HOT", "TRANSPOSE_CONV"}  # in float16 files that were published before
-OPERATIONS = EARLIER | SHAPES | WEIGHT_BEARING | ARITHMETIC | CLIPPING | CONVERSIONS
+OPERATIONS = SHAPES | WEIGHT_BEARING | ARITHMETIC | CLIPPING | CONVERSIONS
 
 
 def operations(path):
@@ -91,7 +90,6 @@ def operations(path):
 def check_full_integer(path):
     """All that has weights takes and gives int8; float32 comes in, goes out, and closes ``score`` behind its networks."""
     for signature, name, inputs, outputs in operations(path):
-        assert name not in EARLIER  # The quantizer gives ONE_HOT wrong ones and zeros.
         if name in WEIGHT_BEARING:
             assert "FLOAT32" not in inputs + outputs
             assert inputs.count("INT8") == 2

@@ -2,7 +2,7 @@
 
 The model is measured, exported in every format, described by a card and a README, and renamed into place; then
 ``models.config`` and the table in the project's README are written anew for every model there is. With the name of a published
-model in place of a run, its int8 file is written and measured anew, without training.
+model in place of a run, what is made from its Keras model is made anew, without training.
 """
 
 import importlib.metadata
@@ -23,6 +23,7 @@ from zoo.verbs import from_card
 TABLE_START, TABLE_END = "<!-- models: python -m zoo.publishing writes this table -->", "<!-- end of models -->"
 PACKAGES = ("tensorflow", "keras", "tensorflow-datasets", "numpy")
 INT8 = "litert-int8"
+EXTRA = Path("1", "assets.extra")
 
 
 def publish(run_dir: Path, root: Path, data_dir=None) -> Path:
@@ -63,12 +64,8 @@ def publish(run_dir: Path, root: Path, data_dir=None) -> Path:
     )
     root.mkdir(exist_ok=True)
     with anew(root / name) as partial:
-        version = partial / "1"
-        saved_model.write(model, version)
-        extra = version / "assets.extra"
-        extra.mkdir()
-        model.save(extra / "model.keras")
-        write_tflite(model, extra / TFLITE["litert"], "float16")
+        (partial / EXTRA).mkdir(parents=True)
+        model.save(partial / EXTRA / "model.keras")
         pictures.write(sample_sheet(model, recipe, data_dir), partial / "samples.png")
         finish(partial, card, model, recipe, data_dir)
     with whole(root / catalog.CONFIG) as partial:
@@ -76,8 +73,8 @@ def publish(run_dir: Path, root: Path, data_dir=None) -> Path:
     return root / name
 
 
-def quantize(name: str, root: Path, data_dir=None) -> Path:
-    """Writes the int8 file of a published model anew, measures it and what else its recipe measures but the card lacks.
+def renew(name: str, root: Path, data_dir=None) -> Path:
+    """Exports a published model anew, and measures its int8 file and what its recipe measures but the card lacks.
 
     Raises:
         ValueError: where there is no such model, or it is not of the recipe that its name has today.
@@ -91,7 +88,9 @@ def quantize(name: str, root: Path, data_dir=None) -> Path:
     ]
     card = replace(card, recipe=card.recipe | asdict(recipe), metrics=metrics)
     with anew(root / name) as partial:
-        shutil.copytree(root / name, partial, ignore=shutil.ignore_patterns(catalog.CARD))
+        (partial / EXTRA).mkdir(parents=True)
+        for file in (EXTRA / "model.keras", "samples.png"):
+            shutil.copy(root / name / file, partial / file)
         finish(partial, card, model, recipe, data_dir)
     return root / name
 
@@ -120,8 +119,10 @@ def anew(folder: Path):
 
 
 def finish(partial: Path, card: catalog.Card, model, recipe, data_dir) -> None:
-    """Writes what comes last into a model's folder: the int8 file, the README, and the card with its measurements."""
-    path = partial / "1" / "assets.extra" / TFLITE[INT8]
+    """Writes what is made from a model: SavedModel, TF Lite files, README, and the card, with what int8 costs."""
+    saved_model.write(model, partial / "1")
+    write_tflite(model, partial / EXTRA / TFLITE["litert"], "float16")
+    path = partial / EXTRA / TFLITE[INT8]
     write_tflite(model, path, "int8", calibration.samples(model, recipe, data_dir))
     measured = evaluation.evaluate(from_card(card, LiteRT(path)), card.name, recipe, runtime=INT8, data_dir=data_dir)
     card = replace(card, metrics=card.metrics + measured)
@@ -203,7 +204,7 @@ def table(cards) -> str:
 if __name__ == "__main__":
     for given in sys.argv[1:]:
         is_run = (Path(given) / training.RECIPE).is_file()
-        print(publish(Path(given), Path("saved_models")) if is_run else quantize(given, Path("saved_models")))
+        print(publish(Path(given), Path("saved_models")) if is_run else renew(given, Path("saved_models")))
     page = Path("README.md")
     before, start, rest = page.read_text(encoding="utf-8").partition(f"{TABLE_START}\n")
     _, end, after = rest.partition(TABLE_END)
