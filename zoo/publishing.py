@@ -13,6 +13,9 @@ from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import keras
+import numpy as np
+
 from zoo import catalog, datasets, evaluation, pictures, recipes, training
 from zoo.export import calibration, saved_model, write_tflite
 from zoo.files import whole
@@ -35,9 +38,7 @@ def publish(run_dir: Path, root: Path, data_dir=None) -> Path:
     name = run_dir.name
     recipe, model = training.load(run_dir)
     recipe = of_today(name, recipe)
-    # Weights that float16 holds exactly, so that the TF Lite file answers as Keras does.
-    for variable in model.weights:  # not the states of seed generators
-        variable.assign(variable.numpy().astype("float16"))
+    round_weights(model)
     # What is shipped starts fine-tuning afresh, not at the end of a schedule; and not compiled in the file, it is compiled with
     # the defaults when it is loaded.
     model.compile()
@@ -93,6 +94,27 @@ def renew(name: str, root: Path, data_dir=None) -> Path:
             shutil.copy(root / name / file, partial / file)
         finish(partial, card, model, recipe, data_dir)
     return root / name
+
+
+def round_weights(model) -> None:
+    """Rounds weights to what float16 holds, so that the TF Lite file, which has no other numbers, answers as Keras does.
+
+    Of a batch normalization TF Lite has but a factor, gamma / sqrt(variance + epsilon), and a term, beta - mean * factor: it
+    is these that are rounded there.
+    """
+    for variable in model.weights:  # not the states of seed generators
+        variable.assign(half(variable.numpy()))
+    networks = [layer for layer in model.layers if isinstance(layer, keras.Model)]
+    for layer in (layer for network in networks for layer in network.layers):
+        if isinstance(layer, keras.layers.BatchNormalization):
+            gamma, beta, mean, variance = (np.float64(weights) for weights in layer.get_weights())
+            deviation = np.sqrt(variance + layer.epsilon)
+            factor = half(gamma / deviation)
+            layer.set_weights([factor * deviation, half(beta - mean * factor) + mean * factor, mean, variance])
+
+
+def half(values):
+    return np.float64(values.astype("float16"))
 
 
 def of_today(name: str, recipe: recipes.Recipe) -> recipes.Recipe:
