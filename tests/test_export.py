@@ -127,7 +127,7 @@ WRITERS = """
 """
 
 
-@pytest.mark.parametrize("kills", [6, pytest.param(100, marks=pytest.mark.nightly)])
+@pytest.mark.parametrize("kills", [4, pytest.param(100, marks=pytest.mark.nightly)])
 def test_killed_at_any_moment_it_leaves_no_partial_version(tmp_path, rng, kills):
     writers = subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(WRITERS)],

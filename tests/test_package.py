@@ -52,8 +52,8 @@ def test_a_saved_model_is_loaded_without_a_class_of_ours():
     run(f"import sys, zoo; zoo.load({NAME!r}, 'saved_model').sample(2); assert 'zoo.models' not in sys.modules")
 
 
-LACKING = "import sys; sys.modules |= dict.fromkeys(['tensorflow', 'keras', 'tensorflow_datasets'])\n"
-SENTENCE = "This needs {}, which a light install leaves out: 'pip install .' in zoo's repository installs all."
+LACKING = "import sys; sys.modules |= dict.fromkeys(['tensorflow', 'keras', 'tensorflow_datasets', 'kserve'])\n"
+SENTENCE = "This needs {}, which is not installed: 'pip install .{}' in zoo's repository installs all."
 
 
 @pytest.mark.parametrize(
@@ -64,12 +64,14 @@ SENTENCE = "This needs {}, which a light install leaves out: 'pip install .' in 
         (["export", NAME, "--format", "tflite", "-o", "x.tflite"], "keras"),
         (["sample", NAME, "--runtime", "keras"], "keras"),
         (["sample", NAME, "--runtime", "saved_model"], "tensorflow"),
+        (["serve", NAME], "kserve"),
     ],
 )
 def test_without_the_whole_stack_a_command_says_how_to_install_it(arguments, package, tmp_path):
+    sentence = SENTENCE.format(package, "[serve]" if package == "kserve" else "")
     code = LACKING + f"import os; os.chdir({str(tmp_path)!r}); from zoo.cli import main; main({arguments})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, env=ENVIRONMENT)
-    assert (done.returncode, done.stdout, done.stderr) == (1, "", f"zoo: {SENTENCE.format(package)}\n")
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", f"zoo: {sentence}\n")
     assert not any(tmp_path.iterdir())
 
 
@@ -77,9 +79,10 @@ def test_without_the_whole_stack_a_command_says_how_to_install_it(arguments, pac
 def test_without_the_whole_stack_python_says_how_to_install_it(call):
     code = LACKING + f"import zoo\ntry: {call}\nexcept ModuleNotFoundError as error: print(error)"
     package = "tensorflow" if call == "zoo.datasets" else "keras"
-    assert run(code) == f"{SENTENCE.format(package)}\n"
+    assert run(code) == f"{SENTENCE.format(package, '')}\n"
 
 
+@pytest.mark.nightly
 def test_the_light_install_of_the_readme(tmp_path):
     """Its very command line in a clean environment, and what it is for."""
     (line,) = [line for line in README.splitlines() if line.startswith("pip install") and "--no-deps" in line]
@@ -102,9 +105,9 @@ def test_the_light_install_of_the_readme(tmp_path):
     assert "every file as its card says" in light("zoo verify")
     light("zoo sample cvae_mnist -o digits.png")
     assert (tmp_path / "digits.png").stat().st_size > 1000
-    assert light("zoo sample cvae_mnist --runtime keras", status=1) == f"zoo: {SENTENCE.format('keras')}\n"
-    assert light("zoo train cvae_mnist", status=1) == f"zoo: {SENTENCE.format('keras')}\n"
-    assert light("python -c 'import zoo; zoo.load(\"cvae_mnist\")'", status=1).endswith(f"{SENTENCE.format('keras')}\n")
+    assert light("zoo sample cvae_mnist --runtime keras", status=1) == f"zoo: {SENTENCE.format('keras', '')}\n"
+    assert light("zoo train cvae_mnist", status=1) == f"zoo: {SENTENCE.format('keras', '')}\n"
+    assert light("python -c 'import zoo; zoo.load(\"cvae_mnist\")'", status=1).endswith(f"{SENTENCE.format('keras', '')}\n")
     drawn = light('python -c \'import zoo; print(zoo.load("cvae_mnist", "litert").sample(3, seed=2).sum())\'')
     assert float(drawn) == pytest.approx(float(zoo.load("cvae_mnist", "litert").sample(3, seed=2).sum()), abs=1e-2)
 

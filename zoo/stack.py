@@ -13,7 +13,8 @@ def whole_stack():
     try:
         yield
     except ModuleNotFoundError as error:
+        extra = "[serve]" if error.name == "kserve" else ""
         raise ModuleNotFoundError(
-            f"This needs {error.name}, which a light install leaves out: 'pip install .' in zoo's repository installs all.",
+            f"This needs {error.name}, which is not installed: 'pip install .{extra}' in zoo's repository installs all.",
             name=error.name,
         ) from error
