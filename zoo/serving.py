@@ -82,8 +82,9 @@ class Served(kserve.Model):
         return await self._work(call.write, outputs)
 
     async def _work(self, function, *arguments):
-        """Runs what takes time on a thread, so that the others are heard meanwhile."""
-        return await asyncio.get_running_loop().run_in_executor(self.pool, function, *arguments)
+        """Runs what takes time on a thread, so that the others are heard meanwhile; TimeoutError where it takes too long."""
+        async with asyncio.timeout(MAX_SECONDS):
+            return await asyncio.get_running_loop().run_in_executor(self.pool, function, *arguments)
 
     def _compute(self, call):
         outputs = self.model.compute(call.signature, call.inputs)
@@ -326,8 +327,7 @@ def application(names) -> FastAPI:
     async def predict(request: Request, name: str, version: str | None = None) -> Response:
         """TF Serving's predict: rows as ``instances``, columns as ``inputs``, and the name of a signature."""
         model = find(name, version)
-        async with asyncio.timeout(MAX_SECONDS):
-            answer, _ = await model(await request.body())
+        answer, _ = await model(await request.body())
         return Response(answer, media_type="application/json")
 
     async def metadata(name: str, version: str | None = None) -> dict:
