@@ -23,7 +23,7 @@ BENCHMARKS = {
 WORDS = {*zoo.list_models(), "keras", "saved_model", "litert float16", "litert int8", "JSON", "PNG"}
 
 
-@pytest.mark.parametrize("script", BENCHMARKS)
+@pytest.mark.parametrize("script", [pytest.param("benchmarks/cold_start.py", marks=pytest.mark.nightly), *list(BENCHMARKS)[1:]])
 def test_it_prints_the_readmes_table(script):
     arguments, lines = BENCHMARKS[script]
     command, environment = [sys.executable, script, *arguments], os.environ | {"PYTHONPATH": str(ROOT)}

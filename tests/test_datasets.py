@@ -129,6 +129,7 @@ def test_without_data_and_network_the_error_says_where_it_looked(tmp_path, monke
 
 
 @pytest.mark.data
+@pytest.mark.nightly
 def test_the_whole_sets_have_their_published_sizes():
     assert len(datasets.load("mnist", "train")[0]) == 60_000
     assert len(datasets.load("mnist", "test")[0]) == 10_000

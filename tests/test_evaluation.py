@@ -131,6 +131,7 @@ def test_better_knows_which_way_is_up():
 
 
 @pytest.mark.data
+@pytest.mark.nightly
 def test_on_real_mnist_the_error_is_the_published_one():
     """3.1% in Radford et al. 2015; 3.09% is well known for all 60,000 images."""
     recipe = replace(RECIPE, split="train")
