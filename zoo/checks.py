@@ -37,7 +37,7 @@ def seeds(seed, n: int) -> np.ndarray:
     """int64 ``(n,)`` from a first seed (then counted upwards) or from n seeds, each in [0, 2**63)."""
     given = np.asarray(seed)
     if given.dtype.kind not in "iu" and not (given.dtype == object and all(isinstance(s, int) for s in given.ravel())):
-        raise ValueError(f"seed must be a whole number or an array of {n} of them, but it is {_short(seed)}.")
+        raise ValueError(f"seed must be a whole number or an array of {n} of them, but it is {short(seed)}.")
     if given.shape not in ((), (n,)):
         raise ValueError(f"seed must be one number or {n} of them, one an image, but its shape is {given.shape}.")
     low, high = int(given.min()), int(given.max()) + (n - 1 if given.shape == () else 0)
@@ -50,7 +50,7 @@ def labels(given, n: int, num_classes: int) -> np.ndarray:
     """int32 ``(n,)`` from one label for all or from n labels, each in [0, num_classes)."""
     values = np.asarray(given)
     if values.dtype.kind not in "iu":
-        raise ValueError(f"labels must be whole numbers from 0 to {num_classes - 1}, but they are {_short(given)}.")
+        raise ValueError(f"labels must be whole numbers from 0 to {num_classes - 1}, but they are {short(given)}.")
     if values.shape not in ((), (n,)):
         raise ValueError(f"labels must be one number or {n} of them, one an image, but their shape is {values.shape}.")
     wrong = values[(values < 0) | (values >= num_classes)]
@@ -84,6 +84,7 @@ def rows(given, shape: tuple, what: str) -> np.ndarray:
     return values
 
 
-def _short(value) -> str:
+def short(value) -> str:
+    """What was received, cut to fit in a sentence."""
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."

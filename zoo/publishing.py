@@ -17,7 +17,7 @@ import keras
 import numpy as np
 
 from zoo import catalog, datasets, evaluation, pictures, recipes, training
-from zoo.export import calibration, saved_model, write_tflite
+from zoo.export import calibration, saved_model, tflite
 from zoo.files import whole
 from zoo.loading import TFLITE, load
 from zoo.runtimes.litert import LiteRT
@@ -143,9 +143,9 @@ def anew(folder: Path):
 def finish(partial: Path, card: catalog.Card, model, recipe, data_dir) -> None:
     """Writes what is made from a model: SavedModel, TF Lite files, README, and the card, with what int8 costs."""
     saved_model.write(model, partial / "1")
-    write_tflite(model, partial / EXTRA / TFLITE["litert"], "float16")
+    (partial / EXTRA / TFLITE["litert"]).write_bytes(tflite.convert(partial / "1", "float16"))
     path = partial / EXTRA / TFLITE[INT8]
-    write_tflite(model, path, "int8", calibration.samples(model, recipe, data_dir))
+    path.write_bytes(tflite.convert(partial / "1", "int8", calibration.samples(model, recipe, data_dir)))
     measured = evaluation.evaluate(from_card(card, LiteRT(path)), card.name, recipe, runtime=INT8, data_dir=data_dir)
     card = replace(card, metrics=card.metrics + measured)
     (partial / "README.md").write_text(readme(card), encoding="utf-8")

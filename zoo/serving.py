@@ -119,12 +119,14 @@ class Served(kserve.Model):
         for tensor in request.inputs:
             if tensor.datatype != known.get(tensor.name, tensor.datatype):
                 raise Refused(
-                    f"{tensor.name} must be of datatype {known[tensor.name]}, but it is of {_short(tensor.datatype)}."
+                    f"{tensor.name} must be of datatype {known[tensor.name]}, but it is of {checks.short(tensor.datatype)}."
                 )
             try:
                 columns[tensor.name] = np.asarray(tensor.data).reshape(tensor.shape)
             except (ValueError, OverflowError) as error:
-                raise Refused(f"The data of {_short(tensor.name)} must fit its shape {_short(tensor.shape)}.") from error
+                raise Refused(
+                    f"The data of {checks.short(tensor.name)} must fit its shape {checks.short(tensor.shape)}."
+                ) from error
 
         def write(values):
             tensors = []
@@ -141,14 +143,14 @@ class Served(kserve.Model):
 
     def _signature(self, name) -> str:
         if not isinstance(name, str) or name not in self.signatures:
-            raise Refused(f"{self.name} has no signature {_short(name)}{catalog.nearest(name, self.signatures)}.")
+            raise Refused(f"{self.name} has no signature {checks.short(name)}{catalog.nearest(name, self.signatures)}.")
         return name
 
     def _admit(self, signature, columns, write) -> Call:
         """Makes arrays of the signature's inputs, or refuses them in one sentence."""
         wanted = self.signatures[signature].inputs
         if not isinstance(columns, dict) or set(columns) != set(wanted):
-            given = ", ".join(sorted(columns)) or "none" if isinstance(columns, dict) else _short(columns)
+            given = ", ".join(sorted(columns)) or "none" if isinstance(columns, dict) else checks.short(columns)
             raise Refused(f"{signature} of {self.name} takes the inputs {', '.join(sorted(wanted))}, but it was given {given}.")
         try:
             arrays = {name: _array(name, columns[name], wanted[name]) for name in sorted(wanted)}
@@ -180,11 +182,6 @@ class Served(kserve.Model):
         return _v2_tensors(self.signatures[DEFAULT].outputs)
 
 
-def _short(value) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
-
-
 def _array(name, value, info) -> np.ndarray:
     """What JSON holds as an array of the kind and rank that a signature has; ValueError where it is none."""
     kind = np.dtype(tf.as_dtype(info.dtype).as_numpy_dtype)
@@ -196,19 +193,19 @@ def _array(name, value, info) -> np.ndarray:
     if array.dtype.kind not in ("iu" if kind.kind == "i" else "iuf") or array.ndim != len(shape):
         inner = ", ".join(["n", *map(str, shape[1:])])
         what = "whole numbers" if kind.kind == "i" else "numbers"
-        raise ValueError(f"{name} must be {what} in an array of shape ({inner}), but it is {_short(value)}.")
+        raise ValueError(f"{name} must be {what} in an array of shape ({inner}), but it is {checks.short(value)}.")
     return array.astype(np.float64) if kind.kind == "f" else array
 
 
 def _columns(instances, names) -> dict:
     """Rows as columns: each an object of the inputs, or the value itself where there is but one input."""
     if not isinstance(instances, list) or not instances:
-        raise Refused(f"instances must be a list of at least one row, but it is {_short(instances)}.")
+        raise Refused(f"instances must be a list of at least one row, but it is {checks.short(instances)}.")
     if len(names) == 1 and not isinstance(instances[0], dict):
         return {names[0]: instances}
     for row in instances:
         if not isinstance(row, dict) or sorted(row) != names:
-            raise Refused(f"Each of instances must be an object of {', '.join(names)}, but one is {_short(row)}.")
+            raise Refused(f"Each of instances must be an object of {', '.join(names)}, but one is {checks.short(row)}.")
     return {name: [row[name] for row in instances] for name in names}
 
 
@@ -283,11 +280,11 @@ class Limits:
         if scope["method"] == "POST":
             kind = headers.get(b"content-type", "").partition(";")[0].strip().lower()
             if kind not in JSON_TYPES:
-                sentence = f"The body must be application/json, but it is {_short(kind)}."
+                sentence = f"The body must be application/json, but it is {checks.short(kind)}."
                 raise Refused(sentence, HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
             coding = headers.get(b"content-encoding", "identity")
             if coding != "identity":
-                sentence = f"The body must not be encoded, but its encoding is {_short(coding)}."
+                sentence = f"The body must not be encoded, but its encoding is {checks.short(coding)}."
                 raise Refused(sentence, HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
         parts, size = [], 0
         async with asyncio.timeout(MAX_SECONDS):
