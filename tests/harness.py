@@ -1,5 +1,6 @@
 """What every model must pass, whatever its family: small models of every kind, and the data that they take."""
 
+import inspect
 from dataclasses import replace
 
 import numpy as np
@@ -60,7 +61,8 @@ def answers(model, inputs) -> dict:
 
 def recipe(model):
     """A recipe on real digits that says of the model what it is conditioned on."""
-    config = {name: value for name, value in model.get_config().items() if value is not None}
+    arguments = inspect.signature(type(model)).parameters
+    config = {name: value for name, value in model.get_config().items() if name in arguments and value is not None}
     return replace(recipes.named("vae_mnist"), family=type(model).__name__, model=config)
 
 

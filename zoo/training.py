@@ -136,7 +136,7 @@ def _fit(recipe, run_dir, resume, data_dir, verbose):
     if recipe.best:
         model = keras.saving.load_model(run_dir / BEST)
     _set(model, usual)
-    save(model, run_dir / MODEL)
+    save(model.in_float32(), run_dir / MODEL)
 
 
 def _set(model, attributes):
