@@ -168,7 +168,7 @@ def readme(card: catalog.Card) -> str:
     rows = []
     for metric in card.metrics:
         anchor = metric["anchor"]
-        published = f"{anchor['value']} ({anchor['source']}; mark {anchor['mark']})" if anchor else "–"
+        published = f"{anchor['value']} ({anchor['source']})" if anchor else "–"
         value = f"{metric['value']:.2f} ± {metric['stderr']:.2f}"
         rows.append(f"| {metric['name']} | {value} | {published} | {metric['protocol']} | `{metric['command']}` |")
     table = "\n".join(["| metric | value | published | protocol | command |", "|---|---|---|---|---|", *rows])
@@ -189,8 +189,8 @@ generator has {card.parameters["generator"]:,}; latent_dim {card.latent_dim}. Tr
 
 {table}
 
-Marks: A, read in the paper or its code; B, in a source that quotes it; M, remembered. Where a name ends in @litert-int8 it is
-model_int8.tflite that was measured; the same name without it is the Keras model by the same protocol.
+A metric whose name ends in @litert-int8 was measured on model_int8.tflite; the metric without that ending is the Keras model's
+by the same protocol.
 
 ```
 zoo sample {card.name}{" --condition PICTURE.png" if card.condition_shape else ""}
@@ -217,7 +217,7 @@ def table(cards) -> str:
         values = {metric["name"]: f"{metric['value']:.2f} ± {metric['stderr']:.2f}" for metric in card.metrics}
         for metric in card.recipe["metrics"]:
             anchor = card.recipe["anchors"].get(metric)
-            published = f"{anchor['value']} ({anchor['mark']})" if anchor else "–"
+            published = f"{anchor['value']}" if anchor else "–"
             int8 = values.get(f"{metric}@{INT8}", "–")
             rows.append(f"| {model} | {minutes:.0f} min | {metric} | {values[metric]} | {int8} | {published} |")
     return "\n".join(rows) + "\n"
