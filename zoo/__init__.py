@@ -1,12 +1,14 @@
 """zoo: pretrained generative models for Keras and TensorFlow.
 
-``import zoo`` imports neither TensorFlow nor NumPy; what needs them is imported where it is first used.
+``import zoo`` imports neither TensorFlow nor NumPy; modules that need them are imported at their first use. The model classes
+are registered with Keras when Keras is imported, before ``import zoo`` or after it.
 """
 
 import importlib
 from typing import Any
 
 from zoo.catalog import Card, info, list_models
+from zoo.registration import register_with_keras
 from zoo.stack import whole_stack
 
 __version__ = "0.3.0"
@@ -37,3 +39,6 @@ def __getattr__(name):
         with whole_stack():
             return importlib.import_module(f"zoo.{name}")
     raise AttributeError(f"module 'zoo' has no attribute {name!r}")
+
+
+register_with_keras()
