@@ -2,17 +2,22 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
+import numpy as np
 import pytest
+from ai_edge_litert.interpreter import Interpreter
 from PIL import Image
 
 import zoo
 from tests import harness
 from tests.conftest import FIXTURE
-from zoo import cli
+from tests.test_training import SMALL
+from zoo import catalog, cli, latents, pictures, training
 
 ENVIRONMENT = os.environ | {"TFDS_DATA_DIR": FIXTURE, "PYTHONPATH": str(Path(zoo.__file__).parent.parent)}
 
@@ -69,7 +74,110 @@ def test_train_evaluate_and_export(tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
     harness.check_full_integer(tmp_path / "model.tflite")
     done = run("evaluate", "run", "--runtime", "litert-int8", cwd=tmp_path)
-    assert (done.returncode, done.stderr) == (2, "zoo: run is a run, which the keras runtime computes, not litert-int8.\n")
+    assert (done.returncode, done.stderr) == (2, "zoo: run has no files for the runtime 'litert-int8'; there is keras.\n")
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    """A folder with a run, a Keras file of another model, and an artifact of the user's own."""
+    folder = tmp_path_factory.mktemp("models")
+    training.train(SMALL, folder / "run", data_dir=FIXTURE, verbose=0)
+    zoo.models.DCGAN(latent_dim=4, filters=(8, 4)).save(folder / "gan.keras")
+    shutil.copytree(catalog.directory("cvae_mnist"), folder / "mine")
+    return folder
+
+
+def called(capfd, *arguments, status=0):
+    """What a command writes on standard output, and on standard error where it fails."""
+    with pytest.raises(SystemExit) as stop:
+        cli.main(list(map(str, arguments)))
+    written = capfd.readouterr()
+    assert (stop.value.code or 0, written.err if not status else "") == (status, ""), written.err
+    return written.err if status else written.out
+
+
+PATHS = ["run", "gan.keras", "mine"]
+
+
+@pytest.mark.parametrize("name", PATHS)
+def test_sample_info_and_export_take_a_path(models, name, tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(models)
+    called(capfd, "sample", name, "-n", 4, "-o", tmp_path / "sheet.png")
+    images = zoo.load(name, "litert" if name == "mine" else "keras").sample(4)
+    with Image.open(tmp_path / "sheet.png") as picture:
+        np.testing.assert_array_equal(np.asarray(picture), np.asarray(pictures.sheet(images)))
+    card = json.loads(called(capfd, "info", name, "--json"))
+    assert set(card) == set(json.loads(zoo.info("cvae_mnist").to_json()))
+    assert f"{card['family']} on" in called(capfd, "info", name)
+    called(capfd, "export", name, "--format", "tflite", "-o", tmp_path / "x.tflite")
+    runner = Interpreter(str(tmp_path / "x.tflite")).get_signature_runner("decode")
+    z = latents.normal(np.arange(4), card["latent_dim"])
+    label = {"label": np.arange(4, dtype=np.int32)} if card["num_classes"] else {}
+    np.testing.assert_allclose(runner(z=z, **label)["images"], images, atol=2e-3)
+
+
+def test_the_picture_of_a_path_has_the_name_of_its_last_part(models, tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    called(capfd, "sample", models / "gan.keras", "-n", 1)
+    assert [path.name for path in tmp_path.iterdir()] == ["gan.png"]
+
+
+def test_evaluate_takes_a_run_and_an_artifact_and_prints_one_document(models, monkeypatch, capfd):
+    monkeypatch.chdir(models)
+    for name in ("run", "mine"):
+        with pytest.raises(SystemExit):
+            cli.main(["evaluate", name, "--metric", "nll", "--data-dir", FIXTURE, "--json"])
+        document = json.loads(capfd.readouterr().out)
+        assert document["name"] == name
+        assert document["metrics"][0]["command"] == f"zoo evaluate {name} --metric nll"
+
+
+def test_verify_takes_the_folder_of_an_artifact(models, tmp_path, capfd):
+    shutil.copytree(models / "mine", tmp_path / "copy")
+    assert json.loads(called(capfd, "verify", tmp_path / "copy", "cvae_mnist", "--json")) == {"ok": True, "problems": []}
+    (tmp_path / "copy" / "samples.png").write_bytes(b"")
+    with pytest.raises(SystemExit, match="1"):
+        cli.main(["verify", str(tmp_path / "copy"), "--json"])
+    document = json.loads(capfd.readouterr().out)
+    assert not document["ok"]
+    assert "samples.png is damaged" in document["problems"][0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "sentence"),
+    [
+        (["verify", "run"], 2, "verify compares an artifact with its card, but run is a run."),
+        (["evaluate", "gan.keras"], 2, "gan.keras has no recipe, which names the data and the metrics: name the folder of"),
+        (["sample", "rnu"], 2, "There is no model 'rnu'; the nearest is 'run'."),
+        (["sample", "gan.keras", "--runtime", "litert"], 2, "gan.keras has no files for the runtime 'litert'; there is keras."),
+        (["info", "./gna.keras"], 2, "There is no model './gna.keras'; the nearest is 'gan.keras'."),
+        (["serve", "run", "./run"], 2, "run and ./run would both be served as 'run': rename one."),
+    ],
+)
+def test_a_wrong_path_is_one_line(models, arguments, status, sentence, monkeypatch, capfd):
+    monkeypatch.chdir(models)
+    (line,) = called(capfd, *arguments, status=status).splitlines()
+    assert sentence in line
+
+
+def test_serve_takes_paths_and_leaves_nothing_behind(models, tmp_path):
+    command = [sys.executable, "-m", "zoo", "serve", "run", "gan.keras", "mine", "vae_mnist", "--port", "0"]
+    environment = ENVIRONMENT | {"TMPDIR": str(tmp_path)}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=models, env=environment) as server:
+        try:
+            names, _, port = server.stdout.readline().strip().rpartition(" on http://127.0.0.1:")
+            assert names == "Serving run, gan, mine, vae_mnist"
+            for name, path in (("run", "run"), ("gan", "gan.keras"), ("mine", "mine")):
+                label = {"label": 0} if name != "gan" else {}
+                body = json.dumps({"instances": [{"seed": 5} | label]}).encode()
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/v1/models/{name}:predict", body) as answer:
+                    (image,) = json.load(answer)["predictions"]
+                expected = zoo.load(models / path).sample(1, seed=5, **({"labels": 0} if label else {}))[0]
+                np.testing.assert_allclose(image, expected, atol=1e-5)
+            assert list(tmp_path.glob("zoo-serve-*"))
+        finally:
+            server.terminate()
+    assert not list(tmp_path.glob("zoo-serve-*"))
 
 
 def test_int8_without_data_says_where_they_were_sought(tmp_path, monkeypatch, capfd):

@@ -116,12 +116,12 @@ def test_errors(tmp_path):
     with pytest.raises(ValueError, match="another recipe or of other settings"):
         training.train(SMALL, tmp_path, resume=True, data_dir=FIXTURE, verbose=0)
     (tmp_path / training.MODEL).write_bytes((tmp_path / training.MODEL).read_bytes()[:1000])
-    with pytest.raises(DamagedFileError, match=r"model.keras is not a model that Keras can load"):
+    with pytest.raises(DamagedFileError, match=r"model.keras is not a file that Keras can load"):
         training.load(tmp_path)
     (tmp_path / training.RECIPE).write_text("{")
     with pytest.raises(DamagedFileError, match=r"recipe.json is not the recipe of a run"):
         training.load(tmp_path)
-    with pytest.raises(FileNotFoundError, match="finish the training with --resume"):
+    with pytest.raises(FileNotFoundError, match="is not finished: go on with zoo train --resume"):
         training.load(tmp_path / "nothing")
 
 

@@ -3,14 +3,15 @@
 import dataclasses
 import json
 import os
+import signal
 import sys
+import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 
 import click
 
-from zoo import catalog, recipes
-from zoo.loading import RUNTIMES
+from zoo import catalog, loading, recipes
 from zoo.stack import whole_stack
 
 
@@ -32,12 +33,19 @@ class Labels(click.ParamType):
 
 
 NAME = click.argument("name")
+PATHS = "NAME is a model of `zoo list`, the folder of a run or of an artifact, or a .keras file; ./NAME is always a path."
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 DATA_DIR = click.option("--data-dir", type=click.Path(), help="Folder of tensorflow-datasets.  [default: $TFDS_DATA_DIR]")
 
 
-def runtime_option(default):
-    return click.option("--runtime", type=click.Choice(RUNTIMES), default=default)
+def runtime_option(**settings):
+    return click.option("--runtime", type=click.Choice(loading.RUNTIMES), **settings)
+
+
+def takes_a_model(function):
+    """Adds to a command's help which names it takes."""
+    function.__doc__ = f"{function.__doc__.rstrip()}\n\n    {PATHS}\n"
+    return function
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "show_default": True, "max_content_width": 120})
@@ -57,15 +65,20 @@ def list_command(pattern, as_json):
 @cli.command()
 @NAME
 @JSON
+@takes_a_model
 def info(name, as_json):
     """Show the card of a model."""
-    card = catalog.info(name)
+    with quiet():
+        card = loading.find(name).card
     if as_json:
         click.echo(card.to_json(), nl=False)
         return
-    click.echo(f"{card.name}: {card.family} on {card.dataset}, images {card.image_shape}, latent_dim {card.latent_dim}")
-    click.echo(f"paper: {card.paper}")
-    click.echo(f"parameters: {card.parameters['total']:,}, of which the generator has {card.parameters['generator']:,}")
+    dataset = card.dataset or "unknown data"
+    click.echo(f"{card.name}: {card.family} on {dataset}, images {card.image_shape}, latent_dim {card.latent_dim}")
+    click.echo(f"paper: {card.paper or 'unknown'}")
+    if card.parameters:
+        parts = {part: f"{count:,}" for part, count in card.parameters.items()}
+        click.echo(f"parameters: {parts['total']}, of which the generator has {parts['generator']}")
     for metric in card.metrics:
         click.echo(metric_line(metric))
 
@@ -85,18 +98,20 @@ def metric_line(metric: dict) -> str:
 @click.option("--condition", type=click.Path(exists=True, dir_okay=False), help="Picture that a model is conditioned on.")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, help="Seed of the first image; counted upwards.")
 @click.option("-o", "output", type=click.Path(dir_okay=False), help="PNG file.  [default: NAME.png]")
-@runtime_option("litert")
+@runtime_option(help="[default: litert, or keras where there is no TF Lite file]")
+@takes_a_model
 def sample(name, n, labels, condition, seed, output, runtime):
     """Draw images from a model into a PNG file."""
     from zoo import pictures
-    from zoo.loading import load
 
-    card = catalog.info(name)
+    with quiet():
+        stored = loading.find(name)
+        card = stored.card
     if card.condition_shape and not condition:
         height, width, _ = card.condition_shape
         raise click.UsageError(f"{name} draws around a picture: give one of {width}x{height} pixels with --condition.")
     n = n or (len(labels) if labels else 16)
-    output = Path(output or f"{name}.png")
+    output = Path(output or f"{stored.name}.png")
     if not output.parent.is_dir():
         raise FileNotFoundError(f"There is no folder {output.parent} to write {output.name} to.")
     if condition and card.condition_shape:
@@ -104,7 +119,7 @@ def sample(name, n, labels, condition, seed, output, runtime):
     if labels:
         labels = [labels[i % len(labels)] for i in range(n)]
     with quiet():
-        images = load(name, runtime).sample(n, labels, seed=seed, condition=condition)
+        images = stored.load(runtime or stored.preferred).sample(n, labels, seed=seed, condition=condition)
     pictures.write(pictures.sheet(images, columns=min(n, 10) if labels else None), output)
     click.echo(f"{n} images of {name} in {output}")
 
@@ -156,15 +171,17 @@ def changed(recipe, settings):
 
 
 @cli.command()
-@click.argument("name_or_dir")
+@NAME
 @click.option("--metric", "metrics", multiple=True, help="Only this metric; may be repeated.")
-@runtime_option("keras")
+@runtime_option(default="keras")
 @JSON
 @DATA_DIR
-def evaluate(name_or_dir, metrics, runtime, as_json, data_dir):
-    """Measure a model, or the run in a directory, on the test set."""
-    name, recipe, model = resolve(name_or_dir, runtime)
+@takes_a_model
+def evaluate(name, metrics, runtime, as_json, data_dir):
+    """Measure a model on the test set by the metrics of its recipe."""
     with quiet():
+        stored = loading.find(name)
+        model, recipe = stored.load(runtime), stored.recipe
         from zoo import evaluation
 
     settings = {"runtime": runtime, "data_dir": data_dir, "progress": progress}
@@ -184,38 +201,24 @@ def progress(metric: str, done: int, total: int) -> None:
         click.echo(f"{metric}: {done} of {total}", err=True)
 
 
-def resolve(name_or_dir, runtime="keras"):
-    """A name of the catalog or the directory of a run as (name, recipe, model on a runtime)."""
-    from zoo.loading import load
-
-    path = Path(name_or_dir)
-    if (path / "recipe.json").is_file():
-        if runtime != "keras":
-            raise click.UsageError(f"{path} is a run, which the keras runtime computes, not {runtime}.")
-        with quiet():
-            from zoo import training
-
-            return (str(path), *training.load(path))
-    recipe = recipes.from_json(catalog.info(name_or_dir).recipe)
-    with quiet():
-        return name_or_dir, recipe, load(name_or_dir, runtime)
-
-
 FORMATS = {"saved_model": None, "tflite": "float32", "tflite-float16": "float16", "tflite-int8": "int8"}
 
 
 @cli.command()
-@click.argument("name_or_dir")
+@NAME
 @click.option("--format", "format_", type=click.Choice(list(FORMATS)), required=True)
 @click.option("-o", "output", type=click.Path(), required=True, help="Base path for TF Serving, or a TF Lite file.")
 @DATA_DIR
-def export(name_or_dir, format_, output, data_dir):
+@takes_a_model
+def export(name, format_, output, data_dir):
     """Write a model as a new version below a base path of TF Serving, or as a TF Lite file.
 
     For int8 a variational model is shown the first images that it was trained on.
     """
-    _, recipe, model = resolve(name_or_dir)
-    from zoo import export
+    with quiet():
+        stored = loading.find(name)
+        model = stored.load("keras")
+        from zoo import export
 
     if format_ == "saved_model":
         written = export.publish_version(model, output)
@@ -223,35 +226,42 @@ def export(name_or_dir, format_, output, data_dir):
         from zoo.export import calibration
 
         precision = FORMATS[format_]
-        samples = calibration.samples(model, recipe, data_dir) if precision == "int8" else None
+        samples = calibration.samples(model, stored.recipe, data_dir) if precision == "int8" else None
         with quiet():
             written = export.write_tflite(model, output, precision, samples)
     click.echo(f"Written: {written}")
 
 
 @cli.command()
-@click.argument("names", nargs=-1)
+@click.argument("names", nargs=-1, metavar="[NAME]...")
 @click.option("--host", default="127.0.0.1", help="Address to listen on; 0.0.0.0 is every one that the machine has.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8501, help="Port to listen on; 0 takes a free one.")
+@takes_a_model
 def serve(names, host, port):
     """Serve every model, or those named, over HTTP as TF Serving does.
 
     A request has at most 32 MiB and 1024 rows, and 60 seconds to arrive and 60 to be answered.
     """
-    for name in names:
-        catalog.directory(name)
-    with quiet():
-        from zoo import serving
-    names = names or catalog.list_models()
-    serving.serve(names, host, port, lambda at: click.echo(f"Serving {', '.join(names)} on {serving.url(host, at)}"))
+    # The server ends the process by the signal that stopped it; as an exception it lets the folder be removed.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    with tempfile.TemporaryDirectory(prefix="zoo-serve-") as folder:
+        with quiet():
+            artifacts = loading.artifacts(names or catalog.list_models(), folder)
+            from zoo import serving
+        served = ", ".join(artifacts)
+        serving.serve(artifacts, host, port, lambda at: click.echo(f"Serving {served} on {serving.url(host, at)}"))
 
 
 @cli.command()
-@click.argument("names", nargs=-1)
+@click.argument("names", nargs=-1, metavar="[NAME]...")
 @JSON
 def verify(names, as_json):
-    """Compare the files of every model, or of those named, with their cards."""
-    found = [problem for name in names for problem in catalog.problems(name)] if names else catalog.all_problems()
+    """Compare the files of every model, or of those named, with their cards.
+
+    NAME is a model of `zoo list` or the folder of an artifact; ./NAME is always a path.
+    """
+    models = [loading.find(name) for name in names]
+    found = [problem for model in models for problem in model.problems()] if names else catalog.all_problems()
     if as_json:
         click.echo(json.dumps({"ok": not found, "problems": found}, ensure_ascii=False))
     else:

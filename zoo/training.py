@@ -13,13 +13,14 @@ import zoo.models
 from zoo import datasets, evaluation, recipes
 from zoo.catalog import DamagedFileError, nearest
 from zoo.files import whole
+from zoo.models import keras_file
 from zoo.models.schedules import Cycles
 from zoo.recipes import Recipe
 
 CHECKPOINT = "checkpoint.keras"
 BEST = "best.keras"
 MODEL = "model.keras"
-RECIPE = "recipe.json"
+RECIPE = recipes.FILE
 HISTORY = "history.jsonl"
 STEPS_PER_EXECUTION = 20
 
@@ -196,12 +197,9 @@ def load(run_dir) -> tuple[Recipe, keras.Model]:
     """
     run_dir = Path(run_dir)
     if not (run_dir / MODEL).is_file():
-        raise FileNotFoundError(f"There is no {MODEL} in {run_dir}: finish the training with --resume.")
-    recipe = _read_recipe(run_dir)
-    try:
-        return recipe, keras.saving.load_model(run_dir / MODEL)
-    except (OSError, ValueError) as error:
-        raise DamagedFileError(f"{run_dir / MODEL} is not a model that Keras can load: train it again.") from error
+        so_far = f", or load {run_dir / CHECKPOINT}" if (run_dir / CHECKPOINT).is_file() else ""
+        raise FileNotFoundError(f"{run_dir} is not finished: go on with zoo train --resume{so_far}.")
+    return _read_recipe(run_dir), keras_file.read(run_dir / MODEL)
 
 
 def _read_recipe(run_dir) -> Recipe:
@@ -222,6 +220,12 @@ def kept(recipe: Recipe, run_dir) -> dict | None:
     for one in measured[1:]:
         best = one if evaluation.better(metric, one["value"], best["value"]) else best
     return best
+
+
+def outcome(recipe: Recipe, run_dir) -> dict:
+    """What a card says of a run beside its recipe: {epochs, kept, wall_clock_seconds}."""
+    seconds = sum(line["seconds"] for line in history(run_dir))
+    return {"epochs": recipe.epochs, "kept": kept(recipe, run_dir), "wall_clock_seconds": round(seconds)}
 
 
 def history(run_dir) -> list[dict]:
