@@ -96,6 +96,24 @@ def called(capfd, *arguments, status=0):
     return written.err if status else written.out
 
 
+def test_resume_reads_the_runs_own_recipe_and_extends_it(models, tmp_path, monkeypatch, capfd):
+    shutil.copytree(models / "run", tmp_path / "runs" / "cvae_mnist")
+    monkeypatch.chdir(tmp_path)
+    resume = ("train", "cvae_mnist", "--resume", "--data-dir", FIXTURE)
+    written = called(capfd, *resume)
+    assert "Nothing is left to train in runs/cvae_mnist: its 3 epochs are done. More --epochs extend it." in written
+    (line,) = called(capfd, *resume, "--set", "batch_size=50", "--set", "split=train", status=2).splitlines()
+    assert "batch_size of the run in runs/cvae_mnist is 100; received: 50." in line
+    (line,) = called(capfd, *resume, "--epochs", 2, status=2).splitlines()
+    assert "epochs must be at least 3, those of the recipe; received: 2." in line
+    (line,) = called(capfd, "train", "gan_mnist", "--resume", "--run-dir", "runs/cvae_mnist", status=2).splitlines()
+    assert "family of the run in runs/cvae_mnist is CVAE; received the name of a GAN" in line
+    written = called(capfd, *resume, "--epochs", 4, "--set", "batch_size=100")
+    assert "runs/cvae_mnist: CVAE on mnist, 3 of 4 epochs are done." in written
+    assert [line["epoch"] for line in training.history("runs/cvae_mnist")] == [1, 2, 3, 4]
+    assert training.read_recipe("runs/cvae_mnist").cycles == [*SMALL.cycles, [1, *SMALL.cycles[-1][1:]]]
+
+
 PATHS = ["run", "gan.keras", "mine"]
 
 

@@ -126,7 +126,9 @@ def sample(name, n, labels, condition, seed, output, runtime):
 
 @cli.command()
 @NAME
-@click.option("--epochs", type=click.IntRange(1), help="One cycle of so many, instead of the recipe's.")
+@click.option(
+    "--epochs", type=click.IntRange(1), help="One cycle of so many, instead of the recipe's; with --resume the total."
+)
 @click.option("--run-dir", type=click.Path(file_okay=False), help="Directory of the run.  [default: runs/NAME]")
 @click.option("--resume", is_flag=True, help="Go on from the run's last checkpoint.")
 @DATA_DIR
@@ -134,16 +136,45 @@ def sample(name, n, labels, condition, seed, output, runtime):
     "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Another setting of the recipe, or model.KEY=VALUE."
 )
 def train(name, epochs, run_dir, resume, data_dir, settings):
-    """Train a named model by its recipe."""
-    recipe = changed(recipes.named(name), settings)
-    if epochs:
-        recipe = dataclasses.replace(recipe, cycles=[[epochs, *recipe.cycles[0][1:]]])
+    """Train a named model by its recipe.
+
+    With --resume a run goes on with its own recipe, from its last checkpoint. More --epochs than the recipe has extend the run,
+    finished or not: another cycle follows, with the learning rate of the last one.
+    """
+    run_dir, recipe = Path(run_dir or Path("runs") / name), recipes.named(name)
+    if resume:
+        recipe = continued(recipe, run_dir, epochs, settings)
+    else:
+        recipe = changed(recipe, settings)
+        if epochs:
+            recipe = dataclasses.replace(recipe, cycles=[[epochs, *recipe.cycles[0][1:]]])
     with quiet():
         from zoo import training
 
-    run_dir = run_dir or Path("runs") / name
     training.train(recipe, run_dir, resume=resume, data_dir=data_dir, verbose=1 if sys.stdout.isatty() else 2)
-    click.echo(f"Trained: {Path(run_dir) / training.MODEL}")
+    click.echo(f"Trained: {run_dir / training.MODEL}")
+
+
+def continued(named, run_dir, epochs, settings):
+    """The recipe with which a run goes on; says how far the run is.
+
+    Raises:
+        ValueError: where the run is of another family than the named recipe.
+    """
+    with quiet():
+        from zoo import training
+
+        recipe = changed(training.read_recipe(run_dir), settings)
+    if recipe.family != named.family:
+        raise ValueError(f"family of the run in {run_dir} is {recipe.family}; received the name of a {named.family}.")
+    if epochs:
+        recipe = training.extended(recipe, epochs)
+    done = len(training.history(run_dir))
+    if done < recipe.epochs:
+        click.echo(f"{run_dir}: {recipe.family} on {recipe.dataset}, {done} of {recipe.epochs} epochs are done.")
+    else:
+        click.echo(f"Nothing is left to train in {run_dir}: its {done} epochs are done. More --epochs extend it.")
+    return recipe
 
 
 def changed(recipe, settings):
