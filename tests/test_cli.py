@@ -1,10 +1,13 @@
 """The command line in processes of their own: output, exit status, one-line errors."""
 
+import dataclasses
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+import time
 import urllib.request
 from pathlib import Path
 
@@ -17,7 +20,7 @@ import zoo
 from tests import harness
 from tests.conftest import FIXTURE
 from tests.test_training import SMALL
-from zoo import catalog, cli, latents, pictures, training
+from zoo import catalog, cli, datasets, evaluation, latents, pictures, recipes, training
 
 ENVIRONMENT = os.environ | {"TFDS_DATA_DIR": FIXTURE, "PYTHONPATH": str(Path(zoo.__file__).parent.parent)}
 
@@ -25,6 +28,25 @@ ENVIRONMENT = os.environ | {"TFDS_DATA_DIR": FIXTURE, "PYTHONPATH": str(Path(zoo
 def run(*arguments, cwd=None):
     command = [sys.executable, "-m", "zoo", *arguments]
     return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=ENVIRONMENT)
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    """A folder with a run, a Keras file of another model, and an artifact of the user's own."""
+    folder = tmp_path_factory.mktemp("models")
+    training.train(SMALL, folder / "run", data_dir=FIXTURE, verbose=0)
+    zoo.models.DCGAN(latent_dim=4, filters=(8, 4)).save(folder / "gan.keras")
+    shutil.copytree(catalog.directory("cvae_mnist"), folder / "mine")
+    return folder
+
+
+def called(capfd, *arguments, status=0):
+    """What a command writes on standard output, and on standard error where it fails."""
+    with pytest.raises(SystemExit) as stop:
+        cli.main(list(map(str, arguments)))
+    written = capfd.readouterr()
+    assert (stop.value.code or 0, written.err if not status else "") == (status, ""), written.err
+    return written.err if status else written.out
 
 
 def test_list_and_info():
@@ -53,6 +75,68 @@ def test_sample_takes_a_condition(tmp_path):
         assert picture.size == (62, 62)
 
 
+def test_the_version_is_the_packages():
+    done = run("--version")
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"zoo {zoo.__version__}\n", "")
+
+
+@pytest.mark.parametrize("name", cli.cli.commands)
+def test_help_has_examples_that_the_command_takes(name, capfd):
+    text = called(capfd, name, "--help")
+    examples = [line.split() for line in text.splitlines() if line.startswith("    zoo ")]
+    assert examples
+    for program, command, *arguments in examples:
+        assert (program, command) == ("zoo", name)
+        cli.cli.commands[name].make_context(name, arguments)
+
+
+def test_help_of_train_lists_every_key_of_set(capfd):
+    text = called(capfd, "train", "--help")
+    keys = re.sub(r"\s+", " ", text).partition("Keys of --set: ")[2].partition(".  ")[0]
+    for field in dataclasses.fields(recipes.Recipe):
+        assert re.search(rf"\b{field.name}\b", keys), field.name
+    assert {"model.KEY", "optimizer_arguments.KEY", "batch_size"} <= set(re.split(", | ", keys))
+
+
+def test_evaluate_measures_the_first_images_alone(models, monkeypatch, capfd):
+    monkeypatch.chdir(models)
+    command = "evaluate run --metric nll --images 60 --json"
+    with pytest.raises(SystemExit):
+        cli.main([*command.split(), "--data-dir", FIXTURE])
+    written = capfd.readouterr()
+    (metric,) = json.loads(written.out)["metrics"]
+    assert (metric["n"], metric["split"], metric["anchor"]) == (60, "test[:60]", None)
+    assert f"zoo {command}" == f"{metric['command']} --json"
+    assert written.err.splitlines() == ["nll: 50 of 60", "nll: 60 of 60"]
+    images, labels = datasets.load("mnist", "test[:60]", FIXTURE)
+    nats = zoo.load("run").log_likelihood(datasets.binarize(images), labels, samples=500)
+    assert metric["value"] == pytest.approx(-nats.mean(), rel=1e-6)
+    (line,) = called(capfd, "evaluate", "run", "--images", 101, "--data-dir", FIXTURE, status=2).splitlines()
+    assert "no split 'test[:101]'; it has test of 100 images, train of 300 images" in line
+
+
+def test_a_value_that_is_no_number_is_null_in_json(models, monkeypatch, capfd):
+    monkeypatch.setitem(evaluation.METRICS, "nll", lambda *_, **__: {"value": float("nan"), "stderr": float("inf"), "n": 1})
+    document = json.loads(called(capfd, "evaluate", models / "run", "--metric", "nll", "--json"), parse_constant=pytest.fail)
+    assert (document["metrics"][0]["value"], document["metrics"][0]["stderr"]) == (None, None)
+
+
+def test_progress_says_how_long_it_will_take(capfd):
+    report = cli.Progress()
+    report("nll", 50, 10_000)
+    time.sleep(0.2)
+    report("nll", 100, 10_000)
+    first, second = capfd.readouterr().err.splitlines()
+    assert first == "nll: 50 of 10000"
+    left = re.fullmatch(r"nll: 100 of 10000, about (\d+) s left", second)
+    assert 39 <= int(left[1]) < 80  # 198 times what the second report took
+    for done in range(150, 1001, 50):
+        report("nll", done, 10_000)
+    (tenth,) = capfd.readouterr().err.splitlines()
+    assert tenth.startswith("nll: 1000 of 10000, about ")
+    assert [cli.duration(seconds) for seconds in (0.2, 89, 150, 9000)] == ["1 s", "89 s", "3 min", "2.5 h"]
+
+
 def test_verify():
     done = run("verify", "--json")
     assert done.returncode == 0
@@ -75,25 +159,6 @@ def test_train_evaluate_and_export(tmp_path):
     harness.check_full_integer(tmp_path / "model.tflite")
     done = run("evaluate", "run", "--runtime", "litert-int8", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (2, "zoo: run has no files for the runtime 'litert-int8'; there is keras.\n")
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory):
-    """A folder with a run, a Keras file of another model, and an artifact of the user's own."""
-    folder = tmp_path_factory.mktemp("models")
-    training.train(SMALL, folder / "run", data_dir=FIXTURE, verbose=0)
-    zoo.models.DCGAN(latent_dim=4, filters=(8, 4)).save(folder / "gan.keras")
-    shutil.copytree(catalog.directory("cvae_mnist"), folder / "mine")
-    return folder
-
-
-def called(capfd, *arguments, status=0):
-    """What a command writes on standard output, and on standard error where it fails."""
-    with pytest.raises(SystemExit) as stop:
-        cli.main(list(map(str, arguments)))
-    written = capfd.readouterr()
-    assert (stop.value.code or 0, written.err if not status else "") == (status, ""), written.err
-    return written.err if status else written.out
 
 
 def test_resume_reads_the_runs_own_recipe_and_extends_it(models, tmp_path, monkeypatch, capfd):

@@ -1,4 +1,4 @@
-"""Names and paths of models: the catalog, runs, artifacts' folders and Keras files, alike wherever a name is taken."""
+"""Names and paths of models: catalog names, runs, artifacts and Keras files are taken alike."""
 
 import json
 import shutil
@@ -19,7 +19,7 @@ MODEL = harness.MODELS["cvae_patch"]
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A folder with one model in each form: a run, the checkpoint of one that was stopped, a Keras file, an artifact."""
+    """A folder with one model in each form: a run, a run that was stopped, a Keras file, an artifact."""
     folder = tmp_path_factory.mktemp("models")
     keras.utils.set_random_seed(0)
     training.train(SMALL, folder / "run", data_dir=FIXTURE, verbose=0)

@@ -1,5 +1,6 @@
 """The package as a user first meets it: light to import, and light to sample with."""
 
+import importlib.metadata
 import os
 import shutil
 import subprocess
@@ -127,7 +128,7 @@ def test_sampling_on_litert_imports_four_packages(tmp_path):
 
 
 def test_a_saved_model_is_loaded_without_a_class_of_ours():
-    """TensorFlow's loader imports Keras, and with Keras come the classes: here they cannot be imported."""
+    """TensorFlow's loader imports Keras, which brings our classes: here they cannot be imported."""
     run(f"import sys, zoo; sys.modules['zoo.models'] = None; zoo.load({NAME!r}, 'saved_model').sample(2)")
 
 
@@ -159,6 +160,28 @@ def test_without_the_whole_stack_python_says_how_to_install_it(call):
     code = LACKING + f"import zoo\ntry: {call}\nexcept ModuleNotFoundError as error: print(error)"
     package = "tensorflow" if call == "zoo.datasets" else "keras"
     assert run(code) == f"{SENTENCE.format(package, '')}\n"
+
+
+def test_dir_lists_what_the_package_offers():
+    assert {*zoo.__all__, "__version__"} <= set(dir(zoo))
+    run("import sys, zoo; assert {'models', 'datasets'} <= set(dir(zoo)); assert 'keras' not in sys.modules")
+
+
+def test_the_wheels_metadata_says_who_and_for_what(tmp_path):
+    code = "import setuptools.build_meta as meta, sys; meta.prepare_metadata_for_build_wheel(sys.argv[1])"
+    source = tmp_path / "source"
+    shutil.copytree(ROOT / "zoo", source / "zoo", ignore=shutil.ignore_patterns("__pycache__"))
+    (source / "saved_models").mkdir()
+    for file in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / file, source)
+    subprocess.run([sys.executable, "-c", code, tmp_path], cwd=source, capture_output=True, check=True)
+    metadata = importlib.metadata.PathDistribution(next(tmp_path.glob("*.dist-info"))).metadata
+    assert (metadata["Name"], metadata["Version"], metadata["Author"]) == ("zoo", zoo.__version__, "The zoo authors")
+    assert {"keras", "tensorflow", "gan", "vae"} <= set(metadata["Keywords"].split(","))
+    classifiers = set(metadata.get_all("Classifier"))
+    for minor in (11, 12, 13):
+        assert f"Programming Language :: Python :: 3.{minor}" in classifiers
+    assert "Topic :: Scientific/Engineering :: Artificial Intelligence" in classifiers
 
 
 @pytest.mark.nightly

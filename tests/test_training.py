@@ -72,7 +72,7 @@ def test_an_extended_run_equals_one_that_had_the_cycle_from_the_start(name, tmp_
     training.train(recipe, tmp_path / "run", data_dir=FIXTURE, verbose=0)
     first = (tmp_path / "run" / training.HISTORY).read_text()
     extended = training.train(longer, tmp_path / "run", resume=True, data_dir=FIXTURE, verbose=0)
-    assert (tmp_path / "run" / training.HISTORY).read_text().startswith(first)  # the first epochs were not trained again
+    assert (tmp_path / "run" / training.HISTORY).read_text().startswith(first)  # not trained again
     assert [line["epoch"] for line in training.history(tmp_path / "run")] == [1, 2, 3, 4, 5]
     assert training.load(tmp_path / "run")[0] == longer
     for one, two in zip(whole.get_weights(), extended.get_weights()):
@@ -85,7 +85,7 @@ def test_an_extended_run_equals_one_that_had_the_cycle_from_the_start(name, tmp_
 
 
 def test_an_extended_run_trains_at_the_last_rate(tmp_path, monkeypatch):
-    """The schedule of the checkpoint, which ends at zero, is replaced by that of the longer recipe."""
+    """The longer recipe's schedule replaces that of the checkpoint, which ends at zero."""
     recipe = replace(SMALL, cycles=[[1, 0.01, {}]])
     before = training.train(recipe, tmp_path, data_dir=FIXTURE, verbose=0).get_weights()
     longer = training.extended(recipe, 2)
@@ -169,6 +169,16 @@ def test_a_cycle_warms_up_and_falls_on_a_cosine():
     expected = [float(first(step)) for step in (0, 10, 20, 200, 999)] + [float(second(step)) for step in (0, 2, 50, 100)]
     np.testing.assert_allclose(ours, expected, atol=1e-7)
     assert training.Cycles.from_config(schedule.get_config()).cycles == schedule.cycles
+
+
+def test_an_unknown_optimizer_is_answered_with_optimizers_alone():
+    with pytest.raises(ValueError, match="no optimizer 'qqq' in Keras; there are ") as error:
+        training.build(replace(SMALL, optimizer="qqq"), steps=3)
+    listed = str(error.value).partition("there are ")[2].rstrip(".").split(", ")
+    assert {"Adam", "Muon", "SGD"} <= set(listed)
+    for name in listed:
+        optimizer = getattr(keras.optimizers, name)(0.1)
+        assert isinstance(optimizer, keras.Optimizer)
 
 
 def test_errors(tmp_path):

@@ -1,7 +1,8 @@
 """zoo: pretrained generative models for Keras and TensorFlow.
 
-``import zoo`` imports neither TensorFlow nor NumPy; modules that need them are imported at their first use. The model classes
-are registered with Keras when Keras is imported, before ``import zoo`` or after it.
+``import zoo`` imports neither TensorFlow nor NumPy; modules that need them are imported at their
+first use. The model classes are registered with Keras when Keras is imported, before ``import zoo``
+or after it.
 """
 
 import importlib
@@ -19,8 +20,8 @@ def info(name: str) -> Card:
     """The card of a trained model.
 
     Args:
-        name: a name or path, as in ``load``. The card of a run or of a Keras file is made from the model, with None for what is
-            not known.
+        name: a name or path, as in ``load``. The card of a run or of a Keras file is made from the
+            model, with None for what is not known.
 
     Raises:
         ValueError: where there is no such model.
@@ -33,8 +34,8 @@ def load(name: str, runtime: str = "keras") -> Any:
     """Loads a trained model.
 
     Args:
-        name: one of ``zoo.list_models()``, or a path: the folder of a run or of an artifact, or a ``.keras`` file. A catalog
-            name comes first; "./NAME" is always the path.
+        name: one of ``zoo.list_models()``, or a path: the folder of a run or of an artifact, or a
+            ``.keras`` file. A catalog name comes first; "./NAME" is always the path.
         runtime: what computes it. "keras" gives the ``keras.Model``, compiled and ready for ``fit``; "saved_model" runs the
             SavedModel's signatures; "litert" and "litert-int8" run the TF Lite files of float16 weights and of int8 weights and
             activations, and import no TensorFlow. All answer the same verbs, but for ``log_likelihood`` and what else is a
@@ -54,6 +55,10 @@ def __getattr__(name):
         with whole_stack():
             return importlib.import_module(f"zoo.{name}")
     raise AttributeError(f"module 'zoo' has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted({*globals(), *__all__})
 
 
 register_with_keras()

@@ -21,7 +21,7 @@ def root() -> Path:
 
 @dataclass(frozen=True, kw_only=True)
 class Card:
-    """Record of a trained model. None stands for what is not known of a model that no recipe of the zoo has trained.
+    """Record of a trained model. None stands for what is not known.
 
     Attributes:
         name, family, dataset, paper: which model this is, and of which paper.
@@ -55,7 +55,7 @@ class Card:
 
     @classmethod
     def read(cls, path: Path) -> "Card":
-        """Reads a card. Fields that this version does not know are ignored, and those with a default may be missing.
+        """Reads a card. Unknown fields are ignored, and those with a default may be missing.
 
         Raises:
             FileNotFoundError: where there is none.
@@ -167,7 +167,7 @@ def problems(name: str) -> list[str]:
 
 
 def problems_in(folder: Path, name: str | None = None) -> list[str]:
-    """Compares every file in an artifact's folder with its card, and the card's name with the one given, if any."""
+    """Compares the files in an artifact's folder with its card, and the card's name with ``name``."""
     try:
         card = Card.read(folder / CARD)
     except ValueError as error:

@@ -1,17 +1,20 @@
 """The command line: arguments in, the library's functions, text out."""
 
 import dataclasses
+import inspect
 import json
+import math
 import os
 import signal
 import sys
 import tempfile
+import time
 from contextlib import contextmanager
 from pathlib import Path
 
 import click
 
-from zoo import catalog, loading, recipes
+from zoo import __version__, catalog, loading, recipes
 from zoo.stack import whole_stack
 
 
@@ -38,17 +41,27 @@ JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON docu
 DATA_DIR = click.option("--data-dir", type=click.Path(), help="Folder of tensorflow-datasets.  [default: $TFDS_DATA_DIR]")
 
 
+SETTINGS = ", ".join(field.name + (".KEY" if field.type is dict else "") for field in dataclasses.fields(recipes.Recipe))
+
+
 def runtime_option(**settings):
     return click.option("--runtime", type=click.Choice(loading.RUNTIMES), **settings)
 
 
-def takes_a_model(function):
-    """Adds to a command's help which names it takes."""
-    function.__doc__ = f"{function.__doc__.rstrip()}\n\n    {PATHS}\n"
-    return function
+def described(*examples, paths=PATHS):
+    """Adds to a command's help which names it takes, and examples."""
+
+    def decorate(function):
+        lines = "\n".join(f"  {example}" for example in examples)
+        parts = [inspect.cleandoc(function.__doc__), paths, f"\b\nExamples:\n{lines}"]
+        function.__doc__ = "\n\n".join(filter(None, parts))
+        return function
+
+    return decorate
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "show_default": True, "max_content_width": 120})
+@click.version_option(__version__, message="zoo %(version)s")
 def cli():
     """Pretrained generative models: list, look at, sample, train, measure, export, serve."""
 
@@ -56,6 +69,7 @@ def cli():
 @cli.command("list")
 @click.argument("pattern", default="*")
 @JSON
+@described("zoo list", "zoo list 'cvae_*' --json", paths="")
 def list_command(pattern, as_json):
     """List the trained models that match a glob PATTERN."""
     names = catalog.list_models(pattern)
@@ -65,7 +79,7 @@ def list_command(pattern, as_json):
 @cli.command()
 @NAME
 @JSON
-@takes_a_model
+@described("zoo info cvae_mnist", "zoo info runs/mine --json")
 def info(name, as_json):
     """Show the card of a model."""
     with quiet():
@@ -99,7 +113,7 @@ def metric_line(metric: dict) -> str:
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, help="Seed of the first image; counted upwards.")
 @click.option("-o", "output", type=click.Path(dir_okay=False), help="PNG file.  [default: NAME.png]")
 @runtime_option(help="[default: litert, or keras where there is no TF Lite file]")
-@takes_a_model
+@described("zoo sample cvae_mnist --labels 0-9 -o digits.png", "zoo sample runs/mine -n 100 --seed 7")
 def sample(name, n, labels, condition, seed, output, runtime):
     """Draw images from a model into a PNG file."""
     from zoo import pictures
@@ -132,14 +146,20 @@ def sample(name, n, labels, condition, seed, output, runtime):
 @click.option("--run-dir", type=click.Path(file_okay=False), help="Directory of the run.  [default: runs/NAME]")
 @click.option("--resume", is_flag=True, help="Go on from the run's last checkpoint.")
 @DATA_DIR
-@click.option(
-    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Another setting of the recipe, or model.KEY=VALUE."
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Another setting of the recipe, as JSON or a word.")
+@described(
+    "zoo train cvae_mnist",
+    "zoo train cvae_mnist --resume --epochs 60",
+    "zoo train vae_mnist --epochs 5 --set batch_size=100 --set model.hidden=[64] --run-dir runs/small",
+    paths=f"Keys of --set: {SETTINGS}.  `python -m pydoc zoo.recipes.Recipe` describes them, and "
+    "`zoo info NAME --json` shows their values; model.KEY is an argument of the class in zoo.models.",
 )
 def train(name, epochs, run_dir, resume, data_dir, settings):
-    """Train a named model by its recipe.
+    """Train a named model by its recipe; `zoo list` has the names.
 
-    With --resume a run goes on with its own recipe, from its last checkpoint. More --epochs than the recipe has extend the run,
-    finished or not: another cycle follows, with the learning rate of the last one.
+    With --resume a run goes on with its own recipe, from its last checkpoint. More --epochs than
+    the recipe has extend the run, finished or not: another cycle follows, with the learning rate of
+    the last one.
     """
     run_dir, recipe = Path(run_dir or Path("runs") / name), recipes.named(name)
     if resume:
@@ -163,8 +183,9 @@ def continued(named, run_dir, epochs, settings):
     """
     with quiet():
         from zoo import training
-
-        recipe = changed(training.read_recipe(run_dir), settings)
+    before = training.read_recipe(run_dir)
+    recipe = changed(before, settings)
+    training.check_continues(before, recipe, run_dir)
     if recipe.family != named.family:
         raise ValueError(f"family of the run in {run_dir} is {recipe.family}; received the name of a {named.family}.")
     if epochs:
@@ -206,30 +227,66 @@ def changed(recipe, settings):
 @click.option("--metric", "metrics", multiple=True, help="Only this metric; may be repeated.")
 @runtime_option(default="keras")
 @JSON
+@click.option("--images", type=click.IntRange(2), help="Only the first so many test images.  [default: all]")
 @DATA_DIR
-@takes_a_model
-def evaluate(name, metrics, runtime, as_json, data_dir):
-    """Measure a model on the test set by the metrics of its recipe."""
+@described(
+    "zoo evaluate cvae_mnist",
+    "zoo evaluate cvae_mnist --runtime litert-int8 --json",
+    "zoo evaluate runs/mine --metric nll --images 500",
+)
+def evaluate(name, metrics, runtime, as_json, images, data_dir):
+    """Measure a model on the test set by the metrics of its recipe.
+
+    The progress on standard error says about how long the rest takes.
+    """
     with quiet():
         stored = loading.find(name)
         model, recipe = stored.load(runtime), stored.recipe
         from zoo import evaluation
 
-    settings = {"runtime": runtime, "data_dir": data_dir, "progress": progress}
+    settings = {"runtime": runtime, "images": images, "data_dir": data_dir, "progress": Progress()}
     values = evaluation.evaluate(model, name, recipe, metrics or None, **settings)
     if as_json:
-        click.echo(json.dumps({"name": name, "metrics": values}, indent=1, ensure_ascii=False))
+        click.echo(document({"name": name, "metrics": values}))
         return
     for metric in values:
         click.echo(metric_line(metric))
 
 
-def progress(metric: str, done: int, total: int) -> None:
-    """A line that counts up on a terminal; a plain line at each tenth elsewhere."""
-    if sys.stderr.isatty():
-        click.echo(f"\r{metric}: {done} of {total}", nl=done == total, err=True)
-    elif done * 10 // total > (done - 1) * 10 // total:
-        click.echo(f"{metric}: {done} of {total}", err=True)
+def document(value) -> str:
+    """One JSON document; numbers that JSON does not have, NaN and the infinities, become null."""
+    finite = json.loads(json.dumps(value), parse_constant=lambda _: None)
+    return json.dumps(finite, indent=1, ensure_ascii=False)
+
+
+class Progress:
+    """Reports how far an evaluation is and about how long the rest takes.
+
+    A line that counts up on a terminal; elsewhere plain lines: the first two reports, and then one
+    at each tenth.
+    """
+
+    def __init__(self):
+        self._reports = {}
+
+    def __call__(self, metric: str, done: int, total: int) -> None:
+        reports = self._reports.setdefault(metric, [])
+        reports.append((time.monotonic(), done))
+        text = f"{metric}: {done} of {total}"
+        (start, at_start), (now, _) = reports[0], reports[-1]
+        if at_start < done < total:  # The first report is left out, because it contains the start.
+            text += f", about {duration((total - done) * (now - start) / (done - at_start))} left"
+        if sys.stderr.isatty():
+            click.echo(f"\r{text}\033[K", nl=done == total, err=True)
+        elif len(reports) <= 2 or done * 10 // total > reports[-2][1] * 10 // total:
+            click.echo(text, err=True)
+
+
+def duration(seconds: float) -> str:
+    """A time in the unit that suits it, at least a second."""
+    if seconds < 90:
+        return f"{max(1, math.ceil(seconds))} s"
+    return f"{math.ceil(seconds / 60)} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"
 
 
 FORMATS = {"saved_model": None, "tflite": "float32", "tflite-float16": "float16", "tflite-int8": "int8"}
@@ -240,7 +297,10 @@ FORMATS = {"saved_model": None, "tflite": "float32", "tflite-float16": "float16"
 @click.option("--format", "format_", type=click.Choice(list(FORMATS)), required=True)
 @click.option("-o", "output", type=click.Path(), required=True, help="Base path for TF Serving, or a TF Lite file.")
 @DATA_DIR
-@takes_a_model
+@described(
+    "zoo export cvae_mnist --format saved_model -o served/cvae_mnist",
+    "zoo export mine.keras --format tflite-float16 -o mine.tflite",
+)
 def export(name, format_, output, data_dir):
     """Write a model as a new version below a base path of TF Serving, or as a TF Lite file.
 
@@ -267,13 +327,14 @@ def export(name, format_, output, data_dir):
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @click.option("--host", default="127.0.0.1", help="Address to listen on; 0.0.0.0 is every one that the machine has.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8501, help="Port to listen on; 0 takes a free one.")
-@takes_a_model
+@described("zoo serve", "zoo serve cvae_mnist runs/mine --port 8080")
 def serve(names, host, port):
     """Serve every model, or those named, over HTTP as TF Serving does.
 
     A request has at most 32 MiB and 1024 rows, and 60 seconds to arrive and 60 to be answered.
     """
-    # The server ends the process by the signal that stopped it; as an exception it lets the folder be removed.
+    # The server ends the process by the signal that stopped it. As an exception the signal lets the
+    # folder be removed.
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     with tempfile.TemporaryDirectory(prefix="zoo-serve-") as folder:
         with quiet():
@@ -286,15 +347,17 @@ def serve(names, host, port):
 @cli.command()
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @JSON
+@described(
+    "zoo verify",
+    "zoo verify cvae_mnist --json",
+    paths="NAME is a model of `zoo list` or the folder of an artifact; ./NAME is always a path.",
+)
 def verify(names, as_json):
-    """Compare the files of every model, or of those named, with their cards.
-
-    NAME is a model of `zoo list` or the folder of an artifact; ./NAME is always a path.
-    """
+    """Compare the files of every model, or of those named, with their cards."""
     models = [loading.find(name) for name in names]
     found = [problem for model in models for problem in model.problems()] if names else catalog.all_problems()
     if as_json:
-        click.echo(json.dumps({"ok": not found, "problems": found}, ensure_ascii=False))
+        click.echo(document({"ok": not found, "problems": found}))
     else:
         click.echo("\n".join(found) or f"{len(names or catalog.list_models())} models, every file as its card says.")
     sys.exit(1 if found else 0)

@@ -1,4 +1,4 @@
-"""Loads a model by its name or path: a catalog name, the folder of a run or of an artifact, or a Keras file."""
+"""Loads models by name or path: catalog names, folders of runs and of artifacts, Keras files."""
 
 import json
 from dataclasses import asdict, fields, replace
@@ -18,7 +18,7 @@ FILES = {
 
 
 class StoredModel:
-    """A trained model in one of the forms in which it is stored. Its files are read when they are asked for.
+    """A trained model in one of the forms in which it is stored. Its files are read at first use.
 
     Attributes:
         given: the name or path that it was asked for by.
@@ -63,7 +63,7 @@ class StoredModel:
         Raises:
             ValueError: where there is no such runtime, or no file for it.
             FileNotFoundError: where a file is missing.
-            DamagedFileError: where a file cannot be read, or is not the one that the card describes.
+            DamagedFileError: where a file cannot be read, or is not the one that the card has.
         """
         if runtime not in RUNTIMES:
             raise ValueError(f"There is no runtime {runtime!r}{catalog.nearest(runtime, RUNTIMES)}.")
@@ -81,7 +81,11 @@ class StoredModel:
         raise ValueError(f"verify compares an artifact with its card, but {self.given} is {self.kind}.")
 
     def artifact(self, folder: Path) -> Path:
-        """The folder of an artifact with at least a card and a SavedModel; written into ``folder`` where there is none."""
+        """The folder of an artifact, with a card and a SavedModel at least.
+
+        Args:
+            folder: where it is written, unless the model is an artifact itself.
+        """
         raise NotImplementedError
 
     def _load(self, runtime):
@@ -217,8 +221,8 @@ def find(name) -> StoredModel:
     """Finds a model by its name or path, without loading it.
 
     Args:
-        name: a catalog name, which comes first; else the folder of a run or of an artifact, or a Keras file. "./NAME" is
-            always a path.
+        name: a catalog name, which comes first; else the folder of a run or of an artifact, or a
+            Keras file. "./NAME" is always a path.
 
     Raises:
         ValueError: where there is no such model.
@@ -251,7 +255,7 @@ def load(name, runtime: str = "keras"):
 
 
 def as_artifact(name, folder) -> Path:
-    """The folder of a model as an artifact: its own, or for a run or a Keras file ``folder``, which is written."""
+    """The folder of a model as an artifact, see ``StoredModel.artifact``."""
     return find(name).artifact(Path(folder))
 
 

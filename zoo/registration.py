@@ -1,7 +1,8 @@
-"""Registration of the model classes with Keras, as soon as a process imports both. Imports only the standard library.
+"""Registration of the model classes with Keras, as soon as a process imports both.
 
-``keras.saving.load_model`` finds a class by the name under which it was registered, and a class is registered when its module
-is imported. ``import zoo`` must not import TensorFlow, so the modules are imported when Keras is.
+``keras.saving.load_model`` finds a class by the name under which it was registered, and a class is
+registered when its module is imported. ``import zoo`` must not import TensorFlow, so the modules are
+imported when Keras is. This module imports only the standard library.
 """
 
 import contextlib
@@ -10,7 +11,7 @@ import sys
 
 
 class KerasHook:
-    """Finder on ``sys.meta_path`` that runs ``register_models`` after Keras was imported, and then leaves the path."""
+    """Finder on ``sys.meta_path`` that registers the models when Keras is imported, and then leaves."""
 
     def find_spec(self, name, path=None, target=None):
         if name != "keras":
@@ -25,7 +26,7 @@ class KerasHook:
     def _follow(self, loader):
         """Lets ``register_models`` follow a loader's ``exec_module``, once.
 
-        The loader itself stays in place, because others ask it for the source and the resources of the package.
+        The loader itself stays in place, because others ask it for the package's source and resources.
         """
         execute = loader.exec_module
 

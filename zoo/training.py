@@ -40,11 +40,12 @@ def model_default(recipe: Recipe, name: str):
 def build(recipe: Recipe, steps: int) -> keras.Model:
     """The recipe's model, untrained and compiled for ``steps`` steps an epoch."""
     keras.utils.set_random_seed(recipe.seed)
-    optimizer = getattr(keras.optimizers, recipe.optimizer, None)
-    if not (isinstance(optimizer, type) and issubclass(optimizer, keras.Optimizer)):
-        raise ValueError(
-            f"There is no optimizer {recipe.optimizer!r} in Keras{nearest(recipe.optimizer, dir(keras.optimizers))}."
-        )
+    classes = {name: part for name, part in vars(keras.optimizers).items() if isinstance(part, type)}
+    wrappers = (keras.Optimizer, keras.optimizers.LossScaleOptimizer)
+    valid = [name for name, part in classes.items() if issubclass(part, keras.Optimizer) and part not in wrappers]
+    if recipe.optimizer not in valid:
+        raise ValueError(f"There is no optimizer {recipe.optimizer!r} in Keras{nearest(recipe.optimizer, valid)}.")
+    optimizer = classes[recipe.optimizer]
     try:
         model = getattr(zoo.models, recipe.family)(**recipe.model, seed=recipe.seed)
         schedules = _schedules(recipe, model, steps)
@@ -65,7 +66,7 @@ def _schedules(recipe, model, steps) -> dict:
 
 
 def extended(recipe: Recipe, epochs: int) -> Recipe:
-    """A recipe of more epochs: another cycle follows, with the learning rate and the attributes of the last one.
+    """Appends a cycle to a recipe, with the learning rate and the attributes of the last one.
 
     Args:
         recipe: the recipe of a run.
@@ -87,8 +88,9 @@ def train(recipe: Recipe, run_dir, *, resume: bool = False, data_dir: str | None
         recipe: what to train.
         run_dir: directory of the run; gets recipe.json, checkpoint.keras, best.keras where the recipe keeps the best,
             history.jsonl, TensorBoard's logs, and at the end model.keras.
-        resume: go on from the run's checkpoint, to the same weights that an uninterrupted training gives. The recipe must be
-            the run's, or the run's with more cycles behind its own, as ``extended`` gives it.
+        resume: go on from the run's checkpoint, to the same weights that an uninterrupted training
+            gives. The recipe must be the run's, or the run's with more cycles after its own, as
+            ``extended`` gives it.
         data_dir: where tensorflow-datasets keeps its data.
         verbose: as in ``keras.Model.fit``.
 
@@ -104,7 +106,7 @@ def train(recipe: Recipe, run_dir, *, resume: bool = False, data_dir: str | None
     if (run_dir / RECIPE).exists():
         if not resume:
             raise FileExistsError(f"{run_dir} holds a run already: go on with --resume, or name another --run-dir.")
-        _check_continues(read_recipe(run_dir), recipe, run_dir)
+        check_continues(read_recipe(run_dir), recipe, run_dir)
     elif resume:
         read_recipe(run_dir)
     before = keras.config.dtype_policy()
@@ -122,7 +124,8 @@ def _fit(recipe, run_dir, resume, data_dir, verbose):
     steps = datasets.steps_an_epoch(len(images), recipe.batch_size)
     if resume and (run_dir / CHECKPOINT).exists():
         model = keras.saving.load_model(run_dir / CHECKPOINT)
-        for name, schedule in _schedules(recipe, model, steps).items():  # The checkpoint's ends where the run ended before.
+        # The checkpoint's schedule ends where the run ended before.
+        for name, schedule in _schedules(recipe, model, steps).items():
             getattr(model, name).learning_rate = schedule
     else:
         model = build(recipe, steps)
@@ -238,7 +241,7 @@ def read_recipe(run_dir) -> Recipe:
         raise DamagedFileError(f"{path} is not the recipe of a run ({error}): remove {run_dir} and train again.") from error
 
 
-def _check_continues(before: Recipe, recipe: Recipe, run_dir) -> None:
+def check_continues(before: Recipe, recipe: Recipe, run_dir) -> None:
     """Compares a recipe with that of the run which it is to continue.
 
     Raises:
@@ -251,8 +254,8 @@ def _check_continues(before: Recipe, recipe: Recipe, run_dir) -> None:
             old, new = (repr(part[key]) if key in part else "not set" for part in (one, other))
             if old != new:
                 raise ValueError(
-                    f"{key} of the run in {run_dir} is {old}; received: {new}. Resume it without this setting, or train "
-                    "another run with another --run-dir."
+                    f"{key} of the run in {run_dir} is {old}; received: {new}. Resume it without this "
+                    "setting, or train another run with another --run-dir."
                 )
 
 
