@@ -53,12 +53,7 @@ def publish(run_dir: Path, root: Path, data_dir=None) -> Path:
         image_shape=model.image_shape,
         num_classes=model.num_classes,
         condition_shape=model.condition_shape,
-        recipe=asdict(recipe)
-        | {
-            "epochs": recipe.epochs,
-            "kept": training.kept(recipe, run_dir),
-            "wall_clock_seconds": round(sum(line["seconds"] for line in training.history(run_dir))),
-        },
+        recipe=asdict(recipe) | training.outcome(recipe, run_dir),
         versions={"python": platform.python_version()} | {package: importlib.metadata.version(package) for package in PACKAGES},
         metrics=evaluation.evaluate(model, name, recipe, data_dir=data_dir),
         files={},

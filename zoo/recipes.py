@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, fields
 
 from zoo import catalog
 
+FILE = "recipe.json"
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -283,4 +285,4 @@ def named(name: str) -> Recipe:
 
 def from_json(values: dict) -> Recipe:
     """The recipe that a card or the directory of a run describes; what else stands there is left aside."""
-    return Recipe(**{field.name: values[field.name] for field in fields(Recipe)})
+    return Recipe(**{field.name: values[field.name] for field in fields(Recipe) if field.name in values})

@@ -11,6 +11,7 @@ import uuid
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from http import HTTPStatus
+from pathlib import Path
 
 import kserve
 import numpy as np
@@ -28,7 +29,7 @@ from starlette.exceptions import HTTPException as RoutingError
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
 from zoo import catalog, checks
-from zoo.loading import load
+from zoo.loading import Artifact
 
 MAX_BYTES = 32 * 2**20
 MAX_ROWS = 1024
@@ -57,10 +58,11 @@ class Call:
 class Served(kserve.Model):
     """One model behind the server: what is asked of it is checked, computed and written here, whatever the protocol."""
 
-    def __init__(self, name: str, pool: ThreadPoolExecutor):
+    def __init__(self, name: str, folder: Path, pool: ThreadPoolExecutor):
         super().__init__(name)
-        self.model, self.card, self.pool = load(name, "saved_model"), catalog.info(name), pool
-        version = catalog.version(catalog.directory(name), self.card)
+        artifact = Artifact(name, folder)
+        self.model, self.card, self.pool = artifact.load("saved_model"), artifact.card, pool
+        version = catalog.version(folder, self.card)
         self.version = version.name
         saved = SavedModel.FromString((version / "saved_model.pb").read_bytes())
         self.signatures = {
@@ -304,12 +306,12 @@ def _error(request, error) -> Response:
     return Response(_json({"error": str(error.detail)}), error.status_code, media_type="application/json")
 
 
-def application(names) -> FastAPI:
-    """The server's application for models of the catalog."""
+def application(artifacts: dict[str, Path]) -> FastAPI:
+    """The server's application for artifacts by name."""
     pool = ThreadPoolExecutor()
     repository = kserve.ModelRepository()
-    for name in names:
-        repository.update(Served(name, pool))
+    for name, folder in artifacts.items():
+        repository.update(Served(name, folder, pool))
     app = FastAPI(title="zoo", description="TF Serving's REST API and the Open Inference Protocol over trained models.")
     app.add_middleware(Limits)
 
@@ -395,11 +397,11 @@ def url(host: str, port: int) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def serve(names, host: str, port: int, ready) -> None:
+def serve(artifacts: dict[str, Path], host: str, port: int, ready) -> None:
     """Serves models until a signal stops it, when the requests in flight are answered first.
 
     Args:
-        names: models of the catalog.
+        artifacts: the folders of artifacts by the names that they are served under.
         host, port: where to listen; port 0 takes a free one.
         ready: called with the port when requests are answered.
 
@@ -412,6 +414,6 @@ def serve(names, host: str, port: int, ready) -> None:
         why = error.strerror.partition(" (")[0]  # Python adds the address.
         raise OSError(f"Cannot listen on port {port} of {host} ({why}): name another --port or --host.") from error
     with listening:
-        config = uvicorn.Config(application(names), log_level="warning", timeout_graceful_shutdown=MAX_SECONDS)
+        config = uvicorn.Config(application(artifacts), log_level="warning", timeout_graceful_shutdown=MAX_SECONDS)
         ready(listening.getsockname()[1])
         uvicorn.Server(config).run(sockets=[listening])
