@@ -111,11 +111,11 @@ def metric_line(metric: dict) -> str:
 @click.option("--labels", type=Labels(), help="7, 0-9 or 1,4; taken in turn.")
 @click.option("--condition", type=click.Path(exists=True, dir_okay=False), help="Picture that a model is conditioned on.")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, help="Seed of the first image; counted upwards.")
-@click.option("-o", "output", type=click.Path(dir_okay=False), help="PNG file.  [default: NAME.png]")
+@click.option("-o", "output", type=click.Path(dir_okay=False), help="A .png or .jpg file.  [default: NAME.png]")
 @runtime_option(help="[default: litert, or keras where there is no TF Lite file]")
 @described("zoo sample cvae_mnist --labels 0-9 -o digits.png", "zoo sample runs/mine -n 100 --seed 7")
 def sample(name, n, labels, condition, seed, output, runtime):
-    """Draw images from a model into a PNG file."""
+    """Draw images from a model into a picture."""
     from zoo import pictures
 
     with quiet():
@@ -128,6 +128,7 @@ def sample(name, n, labels, condition, seed, output, runtime):
     output = Path(output or f"{stored.name}.png")
     if not output.parent.is_dir():
         raise FileNotFoundError(f"There is no folder {output.parent} to write {output.name} to.")
+    pictures.file_format(output)
     if condition and card.condition_shape:
         condition = pictures.read(condition, card.condition_shape)
     if labels:

@@ -242,9 +242,7 @@ RECIPES = {
         "CVAE",
         "mnist",
         cycles=[[45, 0.006, {}], [5, 0.002, {"importance_samples": 5}]],
-        anchors={
-            "nll": {"value": 82.32, "source": "one run of the repository nbip/IWAE, unreviewed; given the label, k=1"}
-        },
+        anchors={"nll": {"value": 82.32, "source": "one run of the repository nbip/IWAE, unreviewed; given the label, k=1"}},
     ),
     "vae_fashion_mnist": convolutional("VAE", "fashion_mnist", cycles=[[8, 0.006, {}], [15, 0.004, {}]], samples=100),
     "cvae_fashion_mnist": convolutional("CVAE", "fashion_mnist", cycles=[[8, 0.006, {}]], samples=100),

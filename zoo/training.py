@@ -12,7 +12,7 @@ import keras
 import zoo.models
 from zoo import datasets, evaluation, recipes
 from zoo.catalog import DamagedFileError, nearest
-from zoo.files import whole
+from zoo.files import whole, writing
 from zoo.models import keras_file
 from zoo.models.schedules import Cycles
 from zoo.recipes import Recipe
@@ -155,7 +155,8 @@ def _fit(recipe, run_dir, resume, data_dir, verbose):
                 callbacks.insert(0, KeepBest(recipe, run_dir, data_dir))
             _set(model, usual | change)
             settings = {"epochs": end, "initial_epoch": done, "steps_per_epoch": steps, "shuffle": False}
-            model.fit(batches, **settings, callbacks=callbacks, verbose=verbose)
+            with writing(run_dir):
+                model.fit(batches, **settings, callbacks=callbacks, verbose=verbose)
             done = end
     if recipe.best:
         model = keras.saving.load_model(run_dir / BEST)
@@ -206,8 +207,10 @@ class Checkpoint(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         seconds = time.perf_counter() - self.started
-        with open(self.run_dir / HISTORY, "a") as history:
-            history.write(json.dumps({"epoch": epoch + 1, "seconds": round(seconds, 3)} | logs) + "\n")
+        line = {"epoch": epoch + 1, "seconds": round(seconds, 3)} | logs
+        with whole(self.run_dir / HISTORY) as partial:
+            lines = [*history(self.run_dir), line]
+            partial.write_text("".join(json.dumps(line) + "\n" for line in lines))
         save(self.model, self.run_dir / CHECKPOINT)
 
 
