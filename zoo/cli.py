@@ -236,14 +236,16 @@ def export(name_or_dir, format_, output, data_dir):
 def serve(names, host, port):
     """Serve every model, or those named, over HTTP as TF Serving does.
 
-    A request has at most 32 MiB and 1024 rows, and 60 seconds to arrive and 60 to be answered.
+    The page at / shows the models and how to ask for an image.
     """
-    for name in names:
-        catalog.directory(name)
+    artifacts = {name: catalog.directory(name) for name in names or catalog.list_models()}
     with quiet():
         from zoo import serving
-    names = names or catalog.list_models()
-    serving.serve(names, host, port, lambda at: click.echo(f"Serving {', '.join(names)} on {serving.url(host, at)}"))
+
+    def ready(at):
+        click.echo(f"Serving {', '.join(artifacts)} on {serving.url(host, at)}")
+
+    serving.serve(artifacts, host, port, ready)
 
 
 @cli.command()
