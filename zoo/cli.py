@@ -332,10 +332,9 @@ def export(name, format_, output, data_dir):
 def serve(names, host, port):
     """Serve every model, or those named, over HTTP as TF Serving does.
 
-    A request has at most 32 MiB and 1024 rows, and 60 seconds to arrive and 60 to be answered.
+    The page at / shows the models and how to ask for an image.
     """
-    # The server ends the process by the signal that stopped it. As an exception the signal lets the
-    # folder be removed.
+    # An exception, so that the folder is removed where the signal comes before the server listens for it.
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     with tempfile.TemporaryDirectory(prefix="zoo-serve-") as folder:
         with quiet():

@@ -1,0 +1,6 @@
+"""Local HTTP server: TF Serving's REST API, the Open Inference Protocol, metrics and pages."""
+
+from zoo.serving.limits import Limits
+from zoo.serving.server import serve, url
+
+__all__ = ["Limits", "serve", "url"]

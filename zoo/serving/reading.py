@@ -1,0 +1,144 @@
+"""From JSON values to the arrays that a signature takes; what is wrong is said in one sentence."""
+
+from dataclasses import dataclass
+from itertools import chain, islice
+
+import numpy as np
+import orjson
+import tensorflow as tf
+
+from zoo import catalog, checks
+from zoo.serving.limits import Refused
+
+DEFAULT = "serving_default"
+
+
+@dataclass(frozen=True)
+class Call:
+    """A request that was admitted.
+
+    Attributes:
+        signature: name of the signature.
+        inputs: arrays by name, all with the same number of rows.
+        write: function of the outputs by name that gives the JSON document of the answer.
+    """
+
+    signature: str
+    inputs: dict[str, np.ndarray]
+    write: object
+
+    @property
+    def rows(self) -> int:
+        return len(next(iter(self.inputs.values())))
+
+
+def document(body: bytearray, members: set[str]) -> dict:
+    """Parses a JSON object that may have the given members."""
+    try:
+        given = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise Refused(f"The body must be a JSON document; received: {error}.") from error
+    if not isinstance(given, dict):
+        raise Refused(f"The body must be a JSON object; received: {short(given)}.")
+    if unknown := given.keys() - members:
+        known = ", ".join(sorted(members))
+        raise Refused(f"The body has the unknown member {short(min(unknown))}; there are {known}.")
+    return given
+
+
+def signature(model, name) -> str:
+    """Checks the name of a signature."""
+    if not isinstance(name, str) or name not in model.signatures:
+        nearest = catalog.nearest(str(name)[:60], model.signatures)
+        raise Refused(f"{model.name} has no signature {short(name)}{nearest}.")
+    return name
+
+
+def check_names(model, signature: str, given) -> None:
+    """Checks that values are given for each input of a signature and for nothing else."""
+    wanted = model.signatures[signature].inputs
+    if not isinstance(given, dict) or given.keys() != set(wanted):
+        names = ", ".join(sorted(wanted))
+        raise Refused(f"{signature} of {model.name} takes the inputs {names}; received: {short(given)}.")
+
+
+def nested(name: str, value, info) -> np.ndarray:
+    """Makes an array of nested lists. They are of Python, so that NumPy never guesses a shape."""
+    kind, shape = specification(info)
+    values = value if isinstance(value, list) else None
+    for size in shape[1:]:
+        if values is None or set(map(type, values)) - {list} or set(map(len, values)) - {size}:
+            values = None
+            break
+        values = list(chain.from_iterable(values))
+    return _array(name, values, kind, shape, value)
+
+
+def flat(name: str, values: list, info) -> np.ndarray:
+    """Makes an array of a list of all its numbers, row by row, nested in any way."""
+    kind, shape = specification(info)
+    given = values
+    for _ in shape[1:]:
+        if set(map(type, values)) == {list}:
+            values = list(chain.from_iterable(values))
+    return _array(name, values, kind, shape, given)
+
+
+def _array(name, values, kind, shape, given) -> np.ndarray:
+    whole = kind.kind == "i"
+    array = None
+    if values is not None and set(map(type, values)) <= ({int} if whole else {int, float}):
+        array = np.asarray(values, None if whole else np.float64)
+    if array is None or (whole and array.dtype.kind not in "iu") or array.size % max(1, np.prod(shape[1:])):
+        inner = ", ".join(["n", *map(str, shape[1:])])
+        what = "whole numbers" if whole else "numbers"
+        raise Refused(f"{name} must be {what} in an array of shape ({inner}); received: {short(given)}.")
+    return array.reshape(-1, *shape[1:])
+
+
+def admit(model, signature: str, arrays: dict, write) -> Call:
+    """Checks the number of rows and the values of a signature's inputs."""
+    rows = {name: len(array) for name, array in sorted(arrays.items())}
+    n = max(rows.values())
+    if min(rows.values()) != n or not 1 <= n <= model.rows:
+        raise Refused(f"The inputs must have one number of rows, from 1 to {model.rows}; received: {rows}.")
+    try:
+        inputs = {name: _checked(model, name, array) for name, array in arrays.items()}
+    except ValueError as error:
+        raise Refused(str(error)) from error
+    return Call(signature, inputs, write)
+
+
+def _checked(model, name: str, array) -> np.ndarray:
+    card = model.card
+    if name == "seed":
+        return checks.seeds(array, len(array))
+    if name == "label":
+        return checks.labels(array, len(array), card.num_classes)
+    if name == "z":
+        return checks.rows(array, (card.latent_dim,), name)
+    if name == "condition":
+        check = checks.images if model.verbs.condition_at else checks.rows
+        return check(array, card.condition_shape, name)
+    return checks.images(array, card.image_shape)
+
+
+def specification(info) -> tuple[np.dtype, list[int]]:
+    """NumPy type and shape of a signature's input or output; the batch is -1."""
+    kind = np.dtype(tf.as_dtype(info.dtype).as_numpy_dtype)
+    return kind, [dimension.size for dimension in info.tensor_shape.dim]
+
+
+def short(value) -> str:
+    """Describes a value in few characters; a large one is not written out before it is cut."""
+    if isinstance(value, list):
+        return f"a list of length {len(value)}"
+    if isinstance(value, dict):
+        members = ", ".join(short(name) for name in islice(value, 3)) + ", …" * (len(value) > 3)
+        return f"an object of {members or 'no members'}"
+    return repr(value[:40] + "…" * (len(value) > 40) if isinstance(value, str) else value)
+
+
+def dumps(value) -> bytes:
+    """Writes JSON; NumPy arrays become nested lists."""
+    return orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)

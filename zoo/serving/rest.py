@@ -1,0 +1,102 @@
+"""TF Serving's REST API."""
+
+import base64
+
+from fastapi import APIRouter, Request, Response
+from google.protobuf.json_format import MessageToDict
+
+from zoo.serving import reading
+from zoo.serving.limits import Refused
+
+EXAMPLE = {"instances": [{"seed": 0, "label": 7}], "signature_name": reading.DEFAULT}
+
+
+def read(model, body: bytearray) -> reading.Call:
+    """Reads TF Serving's row format, ``instances``, or its column format, ``inputs``."""
+    given = reading.document(body, {"instances", "inputs", "signature_name"})
+    if ("instances" in given) == ("inputs" in given):
+        raise Refused("The body must have either 'instances' (rows) or 'inputs' (columns).")
+    signature = reading.signature(model, given.get("signature_name", reading.DEFAULT))
+    wanted = model.signatures[signature].inputs
+    if "inputs" in given:
+        columns, write = given["inputs"], write_columns
+        if len(wanted) == 1 and not isinstance(columns, dict):
+            columns = {next(iter(wanted)): columns}
+        reading.check_names(model, signature, columns)
+    else:
+        columns, write = _columns(given["instances"], sorted(wanted)), write_rows
+    arrays = {name: reading.nested(name, columns[name], wanted[name]) for name in wanted}
+    return reading.admit(model, signature, arrays, write)
+
+
+def _columns(instances, names: list[str]) -> dict:
+    """Rows as columns: a row is an object of the inputs, or the value of the only input."""
+    if not isinstance(instances, list) or not instances:
+        raise Refused(f"instances must be a list of rows; received: {reading.short(instances)}.")
+    if len(names) == 1 and not isinstance(instances[0], dict):
+        return {names[0]: instances}
+    for row in instances:
+        if not isinstance(row, dict) or sorted(row) != names:
+            wanted = ", ".join(names)
+            raise Refused(f"Each of instances must be an object of {wanted}; received: {reading.short(row)}.")
+    return {name: [row[name] for row in instances] for name in names}
+
+
+def _encoded(name: str, values):
+    """The values of an output; TF Serving encodes those whose name ends in ``_bytes``."""
+    if not name.endswith("_bytes"):
+        return values
+    return [{"b64": base64.b64encode(value).decode()} for value in values]
+
+
+def write_columns(outputs: dict) -> bytes:
+    """Writes the column format; an only output has no name."""
+    written = {name: _encoded(name, values) for name, values in outputs.items()}
+    return reading.dumps({"outputs": written if len(written) > 1 else next(iter(written.values()))})
+
+
+def write_rows(outputs: dict) -> bytes:
+    """Writes the row format; an only output has no name."""
+    written = {name: _encoded(name, values) for name, values in outputs.items()}
+    if len(written) == 1:
+        return reading.dumps({"predictions": next(iter(written.values()))})
+    rows = [dict(zip(written, row)) for row in zip(*written.values())]
+    return reading.dumps({"predictions": rows})
+
+
+def routes(find, answer) -> APIRouter:
+    """The paths below /v1.
+
+    Args:
+        find: gives the model of a name and a version, or refuses.
+        answer: answers a request, given the model and a function that reads the body.
+    """
+    router = APIRouter(tags=["TF Serving"])
+
+    async def predict(request: Request, name: str, version: str | None = None) -> Response:
+        """TF Serving's predict: rows as ``instances``, or columns as ``inputs``."""
+        return await answer(request, find(name, version), read)
+
+    async def metadata(name: str, version: str | None = None) -> dict:
+        """The signatures of a model."""
+        model = find(name, version)
+        options = {"preserving_proto_field_name": True, "always_print_fields_with_no_presence": True}
+        signatures = {key: MessageToDict(value, **options) for key, value in model.signatures.items()}
+        return {
+            "model_spec": {"name": name, "signature_name": "", "version": model.version},
+            "metadata": {"signature_def": {"signature_def": signatures}},
+        }
+
+    async def status(name: str, version: str | None = None) -> dict:
+        """The versions of a model."""
+        ok = {"error_code": "OK", "error_message": ""}
+        state = {"version": find(name, version).version, "state": "AVAILABLE", "status": ok}
+        return {"model_version_status": [state]}
+
+    body = {"application/json": {"schema": {"type": "object", "example": EXAMPLE}}}
+    described = {"requestBody": {"required": True, "content": body}}
+    for path in ("/v1/models/{name}", "/v1/models/{name}/versions/{version}"):
+        router.add_api_route(f"{path}:predict", predict, methods=["POST"], openapi_extra=described)
+        router.add_api_route(f"{path}/metadata", metadata)
+        router.add_api_route(path, status)
+    return router
