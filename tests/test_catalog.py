@@ -81,9 +81,10 @@ def test_saved_model_answers_as_keras_does(folder, inputs, expected):
 
 def test_tflite_float16_answers_as_keras_does(folder, inputs, expected):
     lite = LiteRT(folder / "1" / "assets.extra" / "model.tflite")
-    for signature in {"decode", "encode"} & set(lite.signatures):
+    for signature in lite.signatures:
         for output, value in lite(signature, inputs[signature]).items():
-            np.testing.assert_allclose(value, expected[signature][output], rtol=0, atol=2e-3 if output == "images" else 1e-2)
+            tolerance = {"images": (0, 2e-3), "score": (1e-3, 0)}.get(output, (0, 1e-2))
+            np.testing.assert_allclose(value, expected[signature][output], *tolerance)
 
 
 def test_tflite_int8_stays_close_on_images(folder, inputs, expected):
@@ -98,9 +99,22 @@ def test_tflite_int8_is_full_integer(folder):
 
 
 @pytest.mark.parametrize("file", ["model.tflite", "model_int8.tflite"])
+def test_tflite_files_answer_alike_on_both_interfaces_of_litert(folder, inputs, file):
+    harness.check_interfaces(folder / "1" / "assets.extra" / file, inputs)
+
+
+@pytest.mark.parametrize("file", ["model.tflite", "model_int8.tflite"])
+def test_no_output_of_a_tflite_file_gets_its_shape_at_run_time(folder, file):
+    found = harness.reshapes(folder / "1" / "assets.extra" / file)
+    assert all(constant for constant, is_output in found if is_output)
+
+
+@pytest.mark.parametrize("file", ["model.tflite", "model_int8.tflite"])
 def test_tflite_files_have_the_signatures_and_builtin_operations_only(folder, model, inputs, expected, file):
     path = folder / "1" / "assets.extra" / file
-    assert {name for _, name, _, _ in harness.operations(path)} <= harness.OPERATIONS
+    # Files that were exported earlier compute the shapes inside a network at run time.
+    known = harness.OPERATIONS | {"PACK", "SHAPE"}
+    assert {name for _, name, _, _ in harness.operations(path)} <= known
     interpreter = Interpreter(str(path))
     listed = interpreter.get_signature_list()
     assert set(listed) == set(model.signatures()) - DRAWING
@@ -185,9 +199,35 @@ def test_the_card_is_complete(name, folder, model):
     assert all(f"{metric['value']:.2f}" in page for metric in card.metrics)
 
 
+# Read in the papers or in the repositories named; figures that nobody could read again are on no card.
+PUBLISHED = {
+    ("gan_mnist", "parzen"): (225, "table 1"),
+    ("vae_dense_mnist", "nll"): (86.76, "1509.00519v2"),
+    ("vae_mnist", "nll"): (81.08, "1606.04934, table 1"),  # -log p; 84.08 is the -ELBO of the same model
+    ("cvae_mnist", "nll"): (82.32, "one run of the repository nbip/IWAE, unreviewed"),
+    ("cvae_quadrant_mnist", "nll_monte_carlo"): (71.8, "Pyro's tutorial"),
+}
+
+
+def test_published_values_are_the_verified_ones(name, folder):
+    card, page = zoo.info(name), (folder / "README.md").read_text()
+    measured = {metric["name"]: metric for metric in card.metrics}
+    for metric, one in measured.items():
+        value, source = PUBLISHED.get((name, metric), (None, None))
+        if metric == "nearest_neighbor":
+            value, source = round(measured["nearest_neighbor_real"]["value"], 2), "section 8.1"
+        if value is None:
+            assert one["anchor"] is None
+        else:
+            assert set(one["anchor"]) == {"value", "source"}
+            assert one["anchor"]["value"] == value
+            assert source in one["anchor"]["source"]
+            assert one["anchor"]["source"] in page
+
+
 def test_a_shipped_model_is_compiled_with_a_fresh_optimizer(model):
     assert model.compiled
-    new = type(model)(**model.get_config())
+    new = type(model).from_config(model.get_config())
     for optimizer in model.optimizers():
         assert int(getattr(model, optimizer).iterations) == 0
         ours, theirs = (getattr(one, optimizer).get_config() | {"name": None} for one in (model, new))

@@ -1,18 +1,26 @@
 """The command line in processes of their own: output, exit status, one-line errors."""
 
+import dataclasses
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
+import time
+import urllib.request
 from pathlib import Path
 
+import numpy as np
 import pytest
+from ai_edge_litert.interpreter import Interpreter
 from PIL import Image
 
 import zoo
 from tests import harness
 from tests.conftest import FIXTURE
-from zoo import cli
+from tests.test_training import SMALL
+from zoo import catalog, cli, datasets, evaluation, latents, pictures, recipes, training
 
 ENVIRONMENT = os.environ | {"TFDS_DATA_DIR": FIXTURE, "PYTHONPATH": str(Path(zoo.__file__).parent.parent)}
 
@@ -20,6 +28,25 @@ ENVIRONMENT = os.environ | {"TFDS_DATA_DIR": FIXTURE, "PYTHONPATH": str(Path(zoo
 def run(*arguments, cwd=None):
     command = [sys.executable, "-m", "zoo", *arguments]
     return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=ENVIRONMENT)
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    """A folder with a run, a Keras file of another model, and an artifact of the user's own."""
+    folder = tmp_path_factory.mktemp("models")
+    training.train(SMALL, folder / "run", data_dir=FIXTURE, verbose=0)
+    zoo.models.DCGAN(latent_dim=4, filters=(8, 4)).save(folder / "gan.keras")
+    shutil.copytree(catalog.directory("cvae_mnist"), folder / "mine")
+    return folder
+
+
+def called(capfd, *arguments, status=0):
+    """What a command writes on standard output, and on standard error where it fails."""
+    with pytest.raises(SystemExit) as stop:
+        cli.main(list(map(str, arguments)))
+    written = capfd.readouterr()
+    assert (stop.value.code or 0, written.err if not status else "") == (status, ""), written.err
+    return written.err if status else written.out
 
 
 def test_list_and_info():
@@ -48,6 +75,68 @@ def test_sample_takes_a_condition(tmp_path):
         assert picture.size == (62, 62)
 
 
+def test_the_version_is_the_packages():
+    done = run("--version")
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"zoo {zoo.__version__}\n", "")
+
+
+@pytest.mark.parametrize("name", cli.cli.commands)
+def test_help_has_examples_that_the_command_takes(name, capfd):
+    text = called(capfd, name, "--help")
+    examples = [line.split() for line in text.splitlines() if line.startswith("    zoo ")]
+    assert examples
+    for program, command, *arguments in examples:
+        assert (program, command) == ("zoo", name)
+        cli.cli.commands[name].make_context(name, arguments)
+
+
+def test_help_of_train_lists_every_key_of_set(capfd):
+    text = called(capfd, "train", "--help")
+    keys = re.sub(r"\s+", " ", text).partition("Keys of --set: ")[2].partition(".  ")[0]
+    for field in dataclasses.fields(recipes.Recipe):
+        assert re.search(rf"\b{field.name}\b", keys), field.name
+    assert {"model.KEY", "optimizer_arguments.KEY", "batch_size"} <= set(re.split(", | ", keys))
+
+
+def test_evaluate_measures_the_first_images_alone(models, monkeypatch, capfd):
+    monkeypatch.chdir(models)
+    command = "evaluate run --metric nll --images 60 --json"
+    with pytest.raises(SystemExit):
+        cli.main([*command.split(), "--data-dir", FIXTURE])
+    written = capfd.readouterr()
+    (metric,) = json.loads(written.out)["metrics"]
+    assert (metric["n"], metric["split"], metric["anchor"]) == (60, "test[:60]", None)
+    assert f"zoo {command}" == f"{metric['command']} --json"
+    assert written.err.splitlines() == ["nll: 50 of 60", "nll: 60 of 60"]
+    images, labels = datasets.load("mnist", "test[:60]", FIXTURE)
+    nats = zoo.load("run").log_likelihood(datasets.binarize(images), labels, samples=500)
+    assert metric["value"] == pytest.approx(-nats.mean(), rel=1e-6)
+    (line,) = called(capfd, "evaluate", "run", "--images", 101, "--data-dir", FIXTURE, status=2).splitlines()
+    assert "no split 'test[:101]'; it has test of 100 images, train of 300 images" in line
+
+
+def test_a_value_that_is_no_number_is_null_in_json(models, monkeypatch, capfd):
+    monkeypatch.setitem(evaluation.METRICS, "nll", lambda *_, **__: {"value": float("nan"), "stderr": float("inf"), "n": 1})
+    document = json.loads(called(capfd, "evaluate", models / "run", "--metric", "nll", "--json"), parse_constant=pytest.fail)
+    assert (document["metrics"][0]["value"], document["metrics"][0]["stderr"]) == (None, None)
+
+
+def test_progress_says_how_long_it_will_take(capfd):
+    report = cli.Progress()
+    report("nll", 50, 10_000)
+    time.sleep(0.2)
+    report("nll", 100, 10_000)
+    first, second = capfd.readouterr().err.splitlines()
+    assert first == "nll: 50 of 10000"
+    left = re.fullmatch(r"nll: 100 of 10000, about (\d+) s left", second)
+    assert 39 <= int(left[1]) < 80  # 198 times what the second report took
+    for done in range(150, 1001, 50):
+        report("nll", done, 10_000)
+    (tenth,) = capfd.readouterr().err.splitlines()
+    assert tenth.startswith("nll: 1000 of 10000, about ")
+    assert [cli.duration(seconds) for seconds in (0.2, 89, 150, 9000)] == ["1 s", "89 s", "3 min", "2.5 h"]
+
+
 def test_verify():
     done = run("verify", "--json")
     assert done.returncode == 0
@@ -69,7 +158,109 @@ def test_train_evaluate_and_export(tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
     harness.check_full_integer(tmp_path / "model.tflite")
     done = run("evaluate", "run", "--runtime", "litert-int8", cwd=tmp_path)
-    assert (done.returncode, done.stderr) == (2, "zoo: run is a run, which the keras runtime computes, not litert-int8.\n")
+    assert (done.returncode, done.stderr) == (2, "zoo: run has no files for the runtime 'litert-int8'; there is keras.\n")
+
+
+def test_resume_reads_the_runs_own_recipe_and_extends_it(models, tmp_path, monkeypatch, capfd):
+    shutil.copytree(models / "run", tmp_path / "runs" / "cvae_mnist")
+    monkeypatch.chdir(tmp_path)
+    resume = ("train", "cvae_mnist", "--resume", "--data-dir", FIXTURE)
+    written = called(capfd, *resume)
+    assert "Nothing is left to train in runs/cvae_mnist: its 3 epochs are done. More --epochs extend it." in written
+    (line,) = called(capfd, *resume, "--set", "batch_size=50", "--set", "split=train", status=2).splitlines()
+    assert "batch_size of the run in runs/cvae_mnist is 100; received: 50." in line
+    (line,) = called(capfd, *resume, "--epochs", 2, status=2).splitlines()
+    assert "epochs must be at least 3, those of the recipe; received: 2." in line
+    (line,) = called(capfd, "train", "gan_mnist", "--resume", "--run-dir", "runs/cvae_mnist", status=2).splitlines()
+    assert "family of the run in runs/cvae_mnist is CVAE; received the name of a GAN" in line
+    written = called(capfd, *resume, "--epochs", 4, "--set", "batch_size=100")
+    assert "runs/cvae_mnist: CVAE on mnist, 3 of 4 epochs are done." in written
+    assert [line["epoch"] for line in training.history("runs/cvae_mnist")] == [1, 2, 3, 4]
+    assert training.read_recipe("runs/cvae_mnist").cycles == [*SMALL.cycles, [1, *SMALL.cycles[-1][1:]]]
+
+
+PATHS = ["run", "gan.keras", "mine"]
+
+
+@pytest.mark.parametrize("name", PATHS)
+def test_sample_info_and_export_take_a_path(models, name, tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(models)
+    called(capfd, "sample", name, "-n", 4, "-o", tmp_path / "sheet.png")
+    images = zoo.load(name, "litert" if name == "mine" else "keras").sample(4)
+    with Image.open(tmp_path / "sheet.png") as picture:
+        np.testing.assert_array_equal(np.asarray(picture), np.asarray(pictures.sheet(images)))
+    card = json.loads(called(capfd, "info", name, "--json"))
+    assert set(card) == set(json.loads(zoo.info("cvae_mnist").to_json()))
+    assert f"{card['family']} on" in called(capfd, "info", name)
+    called(capfd, "export", name, "--format", "tflite", "-o", tmp_path / "x.tflite")
+    runner = Interpreter(str(tmp_path / "x.tflite")).get_signature_runner("decode")
+    z = latents.normal(np.arange(4), card["latent_dim"])
+    label = {"label": np.arange(4, dtype=np.int32)} if card["num_classes"] else {}
+    np.testing.assert_allclose(runner(z=z, **label)["images"], images, atol=2e-3)
+
+
+def test_the_picture_of_a_path_has_the_name_of_its_last_part(models, tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    called(capfd, "sample", models / "gan.keras", "-n", 1)
+    assert [path.name for path in tmp_path.iterdir()] == ["gan.png"]
+
+
+def test_evaluate_takes_a_run_and_an_artifact_and_prints_one_document(models, monkeypatch, capfd):
+    monkeypatch.chdir(models)
+    for name in ("run", "mine"):
+        with pytest.raises(SystemExit):
+            cli.main(["evaluate", name, "--metric", "nll", "--data-dir", FIXTURE, "--json"])
+        document = json.loads(capfd.readouterr().out)
+        assert document["name"] == name
+        assert document["metrics"][0]["command"] == f"zoo evaluate {name} --metric nll"
+
+
+def test_verify_takes_the_folder_of_an_artifact(models, tmp_path, capfd):
+    shutil.copytree(models / "mine", tmp_path / "copy")
+    assert json.loads(called(capfd, "verify", tmp_path / "copy", "cvae_mnist", "--json")) == {"ok": True, "problems": []}
+    (tmp_path / "copy" / "samples.png").write_bytes(b"")
+    with pytest.raises(SystemExit, match="1"):
+        cli.main(["verify", str(tmp_path / "copy"), "--json"])
+    document = json.loads(capfd.readouterr().out)
+    assert not document["ok"]
+    assert "samples.png is damaged" in document["problems"][0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "sentence"),
+    [
+        (["verify", "run"], 2, "verify compares an artifact with its card, but run is a run."),
+        (["evaluate", "gan.keras"], 2, "gan.keras has no recipe, which names the data and the metrics: name the folder of"),
+        (["sample", "rnu"], 2, "There is no model 'rnu'; the nearest is 'run'."),
+        (["sample", "gan.keras", "--runtime", "litert"], 2, "gan.keras has no files for the runtime 'litert'; there is keras."),
+        (["info", "./gna.keras"], 2, "There is no model './gna.keras'; the nearest is 'gan.keras'."),
+        (["serve", "run", "./run"], 2, "run and ./run would both be served as 'run': rename one."),
+    ],
+)
+def test_a_wrong_path_is_one_line(models, arguments, status, sentence, monkeypatch, capfd):
+    monkeypatch.chdir(models)
+    (line,) = called(capfd, *arguments, status=status).splitlines()
+    assert sentence in line
+
+
+def test_serve_takes_paths_and_leaves_nothing_behind(models, tmp_path):
+    command = [sys.executable, "-m", "zoo", "serve", "run", "gan.keras", "mine", "vae_mnist", "--port", "0"]
+    environment = ENVIRONMENT | {"TMPDIR": str(tmp_path)}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=models, env=environment) as server:
+        try:
+            names, _, port = server.stdout.readline().strip().rpartition(" on http://127.0.0.1:")
+            assert names == "Serving run, gan, mine, vae_mnist"
+            for name, path in (("run", "run"), ("gan", "gan.keras"), ("mine", "mine")):
+                label = {"label": 0} if name != "gan" else {}
+                body = json.dumps({"instances": [{"seed": 5} | label]}).encode()
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/v1/models/{name}:predict", body) as answer:
+                    (image,) = json.load(answer)["predictions"]
+                expected = zoo.load(models / path).sample(1, seed=5, **({"labels": 0} if label else {}))[0]
+                np.testing.assert_allclose(image, expected, atol=1e-5)
+            assert list(tmp_path.glob("zoo-serve-*"))
+        finally:
+            server.terminate()
+    assert not list(tmp_path.glob("zoo-serve-*"))
 
 
 def test_int8_without_data_says_where_they_were_sought(tmp_path, monkeypatch, capfd):

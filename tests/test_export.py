@@ -41,6 +41,8 @@ def test_every_kind_of_model_answers_alike_on_every_runtime(kind, digits, tmp_pa
         path = tmp_path / "model.tflite"
         path.write_bytes(tflite.convert(tmp_path / "1", precision, samples))
         assert {name for _, name, _, _ in harness.operations(path)} <= harness.OPERATIONS
+        assert all(constant for constant, _ in harness.reshapes(path))
+        harness.check_interfaces(path, inputs)
         lite = LiteRT(path)
         for name in lite.signatures:
             converted = lite(name, inputs[name])
@@ -54,6 +56,19 @@ def test_every_kind_of_model_answers_alike_on_every_runtime(kind, digits, tmp_pa
                 elif output == "score":
                     assert np.abs(converted[output] - value).mean() <= 0.02 * scale
     harness.check_full_integer(path)
+
+
+@pytest.mark.parametrize("shape", [[None, None, 4], [None, 3, None, 4]])
+def test_a_shape_that_only_the_run_knows_is_refused(shape, tmp_path):
+    module = tf.Module()
+
+    @tf.function(input_signature=[tf.TensorSpec(shape, tf.float32, "x")])
+    def decode(x):
+        return {"y": tf.reshape(x, [tf.shape(x)[0], tf.shape(x)[1] * tf.shape(x)[2], 4]) + 1}
+
+    tf.saved_model.save(module, str(tmp_path / "1"), signatures={"decode": decode})
+    with pytest.raises(ValueError, match="shapes that are known except for the batch; received: "):
+        tflite.convert(tmp_path / "1")
 
 
 def test_an_adversarial_artifact_carries_the_generator_alone(tmp_path):

@@ -1,5 +1,6 @@
 """The package as a user first meets it: light to import, and light to sample with."""
 
+import importlib.metadata
 import os
 import shutil
 import subprocess
@@ -7,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import zoo
@@ -33,6 +35,83 @@ def test_import_is_fast():
     assert sorted(times)[2] < 0.1
 
 
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    """A Keras file of a small model, and the first image that the model draws."""
+    path = tmp_path_factory.mktemp("saved") / "x.keras"
+    model = zoo.models.CVAE(latent_dim=3, hidden=(8,), num_classes=10)
+    model.save(path)
+    return path, model.sample(1)[0]
+
+
+LOADING = """
+import numpy as np
+model = keras.saving.load_model(sys.argv[1])
+assert type(model) is zoo.models.CVAE
+np.testing.assert_allclose(model.sample(1)[0], np.load(sys.argv[2]), atol=1e-6)
+assert not [finder for finder in sys.meta_path if type(finder).__module__.startswith("zoo")]
+"""
+
+
+@pytest.mark.parametrize(
+    "imports",
+    [
+        "import zoo, keras",
+        "import keras, zoo",
+        *(
+            pytest.param(imports, marks=pytest.mark.nightly)
+            for imports in (
+                "import zoo, importlib; importlib.reload(zoo); from keras import saving; import keras",
+                "import zoo; from keras.src.saving import saving_api; import keras",
+                "import zoo, tensorflow\nclass keras: saving = tensorflow.keras.models",
+                "import zoo, threading\n"
+                "def other(): import keras\n"
+                "threads = [threading.Thread(target=other) for _ in range(4)]\n"
+                "for thread in threads: thread.start()\n"
+                "import zoo.models\n"
+                "for thread in threads: thread.join()\n"
+                "import keras",
+            )
+        ),
+    ],
+)
+def test_keras_loads_a_model_of_the_zoo_in_a_process_that_imports_both(imports, saved, tmp_path):
+    path, image = saved
+    np.save(tmp_path / "image.npy", image)
+    run(f"import sys\n{imports}\n{LOADING}", path, tmp_path / "image.npy")
+
+
+HOOK = """
+import importlib, importlib.util, sys
+before = list(sys.meta_path)
+import zoo
+importlib.reload(zoo)
+(hook,) = [finder for finder in sys.meta_path if finder not in before]
+assert importlib.util.find_spec("keras").origin.endswith("__init__.py")  # a look that is followed by no import
+for name in ("keras.saving", "json.tool", "no_such_module"):
+    assert hook.find_spec(name) is None
+assert hook in sys.meta_path
+assert not {"keras", "tensorflow", "numpy"} & set(sys.modules)
+"""
+
+
+def test_until_keras_is_imported_one_hook_waits_for_it_and_leaves_other_imports_alone():
+    run(HOOK)
+
+
+def test_without_keras_it_is_reported_missing_as_ever():
+    code = "import sys; sys.path.append({!r}); import zoo; print(zoo.list_models()[0])\ntry: import keras\n"
+    code += "except ModuleNotFoundError as error: print(error)"
+    command = [sys.executable, "-I", "-S", "-c", code.format(str(ROOT))]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == [NAME, "No module named 'keras'"]
+
+
+@pytest.mark.nightly
+def test_keras_on_another_backend_is_not_made_to_import_tensorflow_classes():
+    run("import sys, keras; keras.config.backend = lambda: 'jax'; import zoo; assert 'zoo.models' not in sys.modules")
+
+
 DRAWING = """
 import sys
 before = {name.partition(".")[0] for name in sys.modules}
@@ -49,7 +128,8 @@ def test_sampling_on_litert_imports_four_packages(tmp_path):
 
 
 def test_a_saved_model_is_loaded_without_a_class_of_ours():
-    run(f"import sys, zoo; zoo.load({NAME!r}, 'saved_model').sample(2); assert 'zoo.models' not in sys.modules")
+    """TensorFlow's loader imports Keras, which brings our classes: here they cannot be imported."""
+    run(f"import sys, zoo; sys.modules['zoo.models'] = None; zoo.load({NAME!r}, 'saved_model').sample(2)")
 
 
 LACKING = "import sys; sys.modules |= dict.fromkeys(['tensorflow', 'keras', 'tensorflow_datasets', 'kserve'])\n"
@@ -80,6 +160,28 @@ def test_without_the_whole_stack_python_says_how_to_install_it(call):
     code = LACKING + f"import zoo\ntry: {call}\nexcept ModuleNotFoundError as error: print(error)"
     package = "tensorflow" if call == "zoo.datasets" else "keras"
     assert run(code) == f"{SENTENCE.format(package, '')}\n"
+
+
+def test_dir_lists_what_the_package_offers():
+    assert {*zoo.__all__, "__version__"} <= set(dir(zoo))
+    run("import sys, zoo; assert {'models', 'datasets'} <= set(dir(zoo)); assert 'keras' not in sys.modules")
+
+
+def test_the_wheels_metadata_says_who_and_for_what(tmp_path):
+    code = "import setuptools.build_meta as meta, sys; meta.prepare_metadata_for_build_wheel(sys.argv[1])"
+    source = tmp_path / "source"
+    shutil.copytree(ROOT / "zoo", source / "zoo", ignore=shutil.ignore_patterns("__pycache__"))
+    (source / "saved_models").mkdir()
+    for file in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / file, source)
+    subprocess.run([sys.executable, "-c", code, tmp_path], cwd=source, capture_output=True, check=True)
+    metadata = importlib.metadata.PathDistribution(next(tmp_path.glob("*.dist-info"))).metadata
+    assert (metadata["Name"], metadata["Version"], metadata["Author"]) == ("zoo", zoo.__version__, "The zoo authors")
+    assert {"keras", "tensorflow", "gan", "vae"} <= set(metadata["Keywords"].split(","))
+    classifiers = set(metadata.get_all("Classifier"))
+    for minor in (11, 12, 13):
+        assert f"Programming Language :: Python :: 3.{minor}" in classifiers
+    assert "Topic :: Scientific/Engineering :: Artificial Intelligence" in classifiers
 
 
 @pytest.mark.nightly

@@ -63,6 +63,70 @@ def test_a_resumed_training_equals_an_uninterrupted_one(name, tmp_path, monkeypa
     assert [json.loads(line)["epoch"] for line in lines] == [1, 2, 3]
 
 
+@pytest.mark.parametrize("name", ["cvae_mnist", pytest.param("cdcgan_mnist", marks=pytest.mark.nightly)])
+def test_an_extended_run_equals_one_that_had_the_cycle_from_the_start(name, tmp_path):
+    recipe = shrunk(name)
+    longer = training.extended(recipe, 5)
+    assert longer.cycles == [*recipe.cycles, [2, *recipe.cycles[-1][1:]]]
+    whole = training.train(longer, tmp_path / "whole", data_dir=FIXTURE, verbose=0)
+    training.train(recipe, tmp_path / "run", data_dir=FIXTURE, verbose=0)
+    first = (tmp_path / "run" / training.HISTORY).read_text()
+    extended = training.train(longer, tmp_path / "run", resume=True, data_dir=FIXTURE, verbose=0)
+    assert (tmp_path / "run" / training.HISTORY).read_text().startswith(first)  # not trained again
+    assert [line["epoch"] for line in training.history(tmp_path / "run")] == [1, 2, 3, 4, 5]
+    assert training.load(tmp_path / "run")[0] == longer
+    for one, two in zip(whole.get_weights(), extended.get_weights()):
+        np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-5)
+    last = [keras.saving.load_model(tmp_path / run / training.CHECKPOINT) for run in ("whole", "run")]
+    for optimizer in last[0].optimizers():
+        one, two = (getattr(model, optimizer) for model in last)
+        for before, after in zip(one.variables, two.variables):
+            np.testing.assert_allclose(before, after, rtol=1e-3, atol=1e-5)
+
+
+def test_an_extended_run_trains_at_the_last_rate(tmp_path, monkeypatch):
+    """The longer recipe's schedule replaces that of the checkpoint, which ends at zero."""
+    recipe = replace(SMALL, cycles=[[1, 0.01, {}]])
+    before = training.train(recipe, tmp_path, data_dir=FIXTURE, verbose=0).get_weights()
+    longer = training.extended(recipe, 2)
+    after = training.train(longer, tmp_path, resume=True, data_dir=FIXTURE, verbose=0).get_weights()
+    assert max(np.abs(one - two).max() for one, two in zip(before, after)) > 1e-3
+    schedule = keras.saving.load_model(tmp_path / training.CHECKPOINT).optimizer.get_config()["learning_rate"]
+    assert schedule["config"]["cycles"] == [[3, 0.01], [3, 0.01]]
+
+
+def test_a_finished_run_that_is_resumed_stays_as_it_is(tmp_path):
+    recipe = replace(SMALL, cycles=[[1, 0.01, {}]])
+    first = training.train(recipe, tmp_path, data_dir=FIXTURE, verbose=0)
+    lines = training.history(tmp_path)
+    again = training.train(recipe, tmp_path, resume=True, data_dir=FIXTURE, verbose=0)
+    assert training.history(tmp_path) == lines
+    for one, two in zip(first.get_weights(), again.get_weights()):
+        np.testing.assert_array_equal(one, two)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"batch_size": 50}, "batch_size of the run in {} is 100; received: 50"),
+        ({"model": SMALL.model | {"hidden": [9]}}, r"model.hidden of the run in {} is \[8\]; received: \[9\]"),
+        ({"model": SMALL.model | {"beta": 2.0}}, "model.beta of the run in {} is not set; received: 2.0"),
+        ({"cycles": [[1, 0.01, {}]]}, r"cycles of the run in {} is \[\[2, 0.01, .*; received: \[\[1, 0.01, {{}}\]\]"),
+        ({"cycles": [[4, 0.01, {}]]}, r"cycles of the run in {} is "),
+    ],
+)
+def test_a_run_is_not_resumed_with_another_setting_and_the_setting_is_named(tmp_path, change, sentence):
+    (tmp_path / training.RECIPE).write_text(json.dumps(SMALL.__dict__))
+    with pytest.raises(ValueError, match=sentence.format(tmp_path)):
+        training.train(replace(SMALL, **change), tmp_path, resume=True, data_dir=FIXTURE, verbose=0)
+
+
+def test_a_run_is_extended_and_never_shortened():
+    assert training.extended(SMALL, SMALL.epochs) == SMALL
+    with pytest.raises(ValueError, match="epochs must be at least 3, those of the recipe; received: 2"):
+        training.extended(SMALL, 2)
+
+
 def test_the_best_on_validation_images_is_kept(tmp_path, monkeypatch):
     values, splits = iter([5.0, 3.0, 4.0]), []
 
@@ -107,21 +171,31 @@ def test_a_cycle_warms_up_and_falls_on_a_cosine():
     assert training.Cycles.from_config(schedule.get_config()).cycles == schedule.cycles
 
 
+def test_an_unknown_optimizer_is_answered_with_optimizers_alone():
+    with pytest.raises(ValueError, match="no optimizer 'qqq' in Keras; there are ") as error:
+        training.build(replace(SMALL, optimizer="qqq"), steps=3)
+    listed = str(error.value).partition("there are ")[2].rstrip(".").split(", ")
+    assert {"Adam", "Muon", "SGD"} <= set(listed)
+    for name in listed:
+        optimizer = getattr(keras.optimizers, name)(0.1)
+        assert isinstance(optimizer, keras.Optimizer)
+
+
 def test_errors(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no run in .* start without --resume"):
         training.train(SMALL, tmp_path, resume=True, data_dir=FIXTURE, verbose=0)
     training.train(replace(SMALL, cycles=[[1, 0.01, {}]]), tmp_path, data_dir=FIXTURE, verbose=0)
     with pytest.raises(FileExistsError, match="go on with --resume"):
         training.train(SMALL, tmp_path, data_dir=FIXTURE, verbose=0)
-    with pytest.raises(ValueError, match="another recipe or of other settings"):
+    with pytest.raises(ValueError, match=r"cycles of the run in .* is \[\[1, 0.01"):
         training.train(SMALL, tmp_path, resume=True, data_dir=FIXTURE, verbose=0)
     (tmp_path / training.MODEL).write_bytes((tmp_path / training.MODEL).read_bytes()[:1000])
-    with pytest.raises(DamagedFileError, match=r"model.keras is not a model that Keras can load"):
+    with pytest.raises(DamagedFileError, match=r"model.keras is not a file that Keras can load"):
         training.load(tmp_path)
     (tmp_path / training.RECIPE).write_text("{")
     with pytest.raises(DamagedFileError, match=r"recipe.json is not the recipe of a run"):
         training.load(tmp_path)
-    with pytest.raises(FileNotFoundError, match="finish the training with --resume"):
+    with pytest.raises(FileNotFoundError, match="is not finished: go on with zoo train --resume"):
         training.load(tmp_path / "nothing")
 
 
@@ -142,4 +216,4 @@ def test_every_recipe_builds_its_model(name):
     assert model.latent_dim == recipe.model["latent_dim"]
     assert set(recipe.anchors) <= set(recipe.metrics)
     for anchor in recipe.anchors.values():
-        assert anchor["mark"] in "ABM"
+        assert set(anchor) == {"value", "source"}

@@ -5,7 +5,7 @@ import fnmatch
 import hashlib
 import json
 import re
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 CARD = "card.json"
@@ -19,16 +19,16 @@ def root() -> Path:
     return installed if installed.is_dir() else package.parent / "saved_models"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Card:
-    """What is known of a trained model.
+    """Record of a trained model. None stands for what is not known.
 
     Attributes:
         name, family, dataset, paper: which model this is, and of which paper.
         parameters: {"generator": numbers that draw an image, "total": all}.
         latent_dim: length of z.
         image_shape: (height, width, channels).
-        num_classes: number of labels, or None.
+        num_classes: number of labels, or None where the model is not conditional on a label.
         condition_shape: shape of the tensor that the model is conditioned on, or None.
         recipe: every hyper-parameter, the seed, the epochs and "wall_clock_seconds".
         versions: of Python and of the packages that it was trained with.
@@ -38,16 +38,16 @@ class Card:
 
     name: str
     family: str
-    dataset: str
-    paper: str
-    parameters: dict
+    dataset: str | None = None
+    paper: str | None = None
+    parameters: dict | None = None
     latent_dim: int
     image_shape: tuple
     num_classes: int | None
     condition_shape: tuple | None
     recipe: dict
-    versions: dict
-    metrics: list
+    versions: dict | None = None
+    metrics: list = field(default_factory=list)
     files: dict
 
     def to_json(self) -> str:
@@ -55,7 +55,7 @@ class Card:
 
     @classmethod
     def read(cls, path: Path) -> "Card":
-        """Reads a card.
+        """Reads a card. Unknown fields are ignored, and those with a default may be missing.
 
         Raises:
             FileNotFoundError: where there is none.
@@ -67,7 +67,8 @@ class Card:
             values = json.loads(path.read_text(encoding="utf-8"))
             values["image_shape"] = tuple(values["image_shape"])
             values["condition_shape"] = tuple(values["condition_shape"]) if values["condition_shape"] else None
-            return cls(**{field.name: values[field.name] for field in fields(cls)})
+            dict(values["recipe"]["model"]), dict(values["files"].items())
+            return cls(**{field.name: values[field.name] for field in fields(cls) if field.name in values})
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise DamagedFileError(f"{path} is not a model's card ({error}): restore the file.") from error
 
@@ -110,8 +111,15 @@ def nearest(given: str, valid) -> str:
 
 
 def version(folder: Path, card: Card) -> Path:
-    """The version directory that the card describes."""
-    return folder / max(path.partition("/")[0] for path in card.files if path[0].isdigit())
+    """The version directory that the card describes, the highest number where there are several.
+
+    Raises:
+        DamagedFileError: where the card names no file of a version.
+    """
+    versions = {first for first in (path.partition("/")[0] for path in card.files) if first.isdecimal()}
+    if not versions:
+        raise DamagedFileError(f"{folder / CARD} names no file of a version: restore the card.")
+    return folder / max(versions, key=int)
 
 
 def describe(path: Path) -> dict:
@@ -155,13 +163,17 @@ def all_problems() -> list[str]:
 
 def problems(name: str) -> list[str]:
     """What is wrong with the files of a model: each sentence names one file; an empty list says that all is well."""
-    folder = directory(name)
+    return problems_in(directory(name), name)
+
+
+def problems_in(folder: Path, name: str | None = None) -> list[str]:
+    """Compares the files in an artifact's folder with its card, and the card's name with ``name``."""
     try:
-        card = info(name)
+        card = Card.read(folder / CARD)
     except ValueError as error:
         return [str(error)]
     found = []
-    if card.name != name:
+    if name not in (None, card.name):
         found.append(f"The card in {folder} is of {card.name}, not of {name}.")
     present = {path for path in folder.rglob("*") if path.is_file() and path != folder / CARD}
     for path in sorted(present | {folder / relative for relative in card.files}):

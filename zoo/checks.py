@@ -78,9 +78,18 @@ def rows(given, shape: tuple, what: str) -> np.ndarray:
     if values.shape[1:] != tuple(shape) or values.ndim != 1 + len(shape) or not len(values):
         raise ValueError(f"{what} must have the shape {expected} with n of at least 1, but theirs is {values.shape}.")
     with np.errstate(over="ignore"):
-        values = values.astype(np.float32)
+        values = values.astype(np.float32, copy=False)
     if not np.isfinite(values).all():
         raise ValueError(f"{what} must be finite, but there is a NaN or an infinity among them.")
+    return values
+
+
+def condition(given, model, n: int) -> np.ndarray:
+    """float32 ``(n, *condition_shape)``, in [0, 1] where the condition is a part of the image."""
+    check = images if model.condition_at else rows
+    values = check(given, model.condition_shape, "condition")
+    if len(values) != n:
+        raise ValueError(f"condition must be one for all or one an image, but there are {len(values)} for {n} images.")
     return values
 
 

@@ -1,16 +1,20 @@
 """The command line: arguments in, the library's functions, text out."""
 
 import dataclasses
+import inspect
 import json
+import math
 import os
+import signal
 import sys
+import tempfile
+import time
 from contextlib import contextmanager
 from pathlib import Path
 
 import click
 
-from zoo import catalog, recipes
-from zoo.loading import RUNTIMES
+from zoo import __version__, catalog, loading, recipes
 from zoo.stack import whole_stack
 
 
@@ -32,15 +36,32 @@ class Labels(click.ParamType):
 
 
 NAME = click.argument("name")
+PATHS = "NAME is a model of `zoo list`, the folder of a run or of an artifact, or a .keras file; ./NAME is always a path."
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 DATA_DIR = click.option("--data-dir", type=click.Path(), help="Folder of tensorflow-datasets.  [default: $TFDS_DATA_DIR]")
 
 
-def runtime_option(default):
-    return click.option("--runtime", type=click.Choice(RUNTIMES), default=default)
+SETTINGS = ", ".join(field.name + (".KEY" if field.type is dict else "") for field in dataclasses.fields(recipes.Recipe))
+
+
+def runtime_option(**settings):
+    return click.option("--runtime", type=click.Choice(loading.RUNTIMES), **settings)
+
+
+def described(*examples, paths=PATHS):
+    """Adds to a command's help which names it takes, and examples."""
+
+    def decorate(function):
+        lines = "\n".join(f"  {example}" for example in examples)
+        parts = [inspect.cleandoc(function.__doc__), paths, f"\b\nExamples:\n{lines}"]
+        function.__doc__ = "\n\n".join(filter(None, parts))
+        return function
+
+    return decorate
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "show_default": True, "max_content_width": 120})
+@click.version_option(__version__, message="zoo %(version)s")
 def cli():
     """Pretrained generative models: list, look at, sample, train, measure, export, serve."""
 
@@ -48,6 +69,7 @@ def cli():
 @cli.command("list")
 @click.argument("pattern", default="*")
 @JSON
+@described("zoo list", "zoo list 'cvae_*' --json", paths="")
 def list_command(pattern, as_json):
     """List the trained models that match a glob PATTERN."""
     names = catalog.list_models(pattern)
@@ -57,15 +79,20 @@ def list_command(pattern, as_json):
 @cli.command()
 @NAME
 @JSON
+@described("zoo info cvae_mnist", "zoo info runs/mine --json")
 def info(name, as_json):
     """Show the card of a model."""
-    card = catalog.info(name)
+    with quiet():
+        card = loading.find(name).card
     if as_json:
         click.echo(card.to_json(), nl=False)
         return
-    click.echo(f"{card.name}: {card.family} on {card.dataset}, images {card.image_shape}, latent_dim {card.latent_dim}")
-    click.echo(f"paper: {card.paper}")
-    click.echo(f"parameters: {card.parameters['total']:,}, of which the generator has {card.parameters['generator']:,}")
+    dataset = card.dataset or "unknown data"
+    click.echo(f"{card.name}: {card.family} on {dataset}, images {card.image_shape}, latent_dim {card.latent_dim}")
+    click.echo(f"paper: {card.paper or 'unknown'}")
+    if card.parameters:
+        parts = {part: f"{count:,}" for part, count in card.parameters.items()}
+        click.echo(f"parameters: {parts['total']}, of which the generator has {parts['generator']}")
     for metric in card.metrics:
         click.echo(metric_line(metric))
 
@@ -84,51 +111,92 @@ def metric_line(metric: dict) -> str:
 @click.option("--labels", type=Labels(), help="7, 0-9 or 1,4; taken in turn.")
 @click.option("--condition", type=click.Path(exists=True, dir_okay=False), help="Picture that a model is conditioned on.")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, help="Seed of the first image; counted upwards.")
-@click.option("-o", "output", type=click.Path(dir_okay=False), help="PNG file.  [default: NAME.png]")
-@runtime_option("litert")
+@click.option("-o", "output", type=click.Path(dir_okay=False), help="A .png or .jpg file.  [default: NAME.png]")
+@runtime_option(help="[default: litert, or keras where there is no TF Lite file]")
+@described("zoo sample cvae_mnist --labels 0-9 -o digits.png", "zoo sample runs/mine -n 100 --seed 7")
 def sample(name, n, labels, condition, seed, output, runtime):
-    """Draw images from a model into a PNG file."""
+    """Draw images from a model into a picture."""
     from zoo import pictures
-    from zoo.loading import load
 
-    card = catalog.info(name)
+    with quiet():
+        stored = loading.find(name)
+        card = stored.card
     if card.condition_shape and not condition:
         height, width, _ = card.condition_shape
         raise click.UsageError(f"{name} draws around a picture: give one of {width}x{height} pixels with --condition.")
     n = n or (len(labels) if labels else 16)
-    output = Path(output or f"{name}.png")
+    output = Path(output or f"{stored.name}.png")
     if not output.parent.is_dir():
         raise FileNotFoundError(f"There is no folder {output.parent} to write {output.name} to.")
+    pictures.file_format(output)
     if condition and card.condition_shape:
         condition = pictures.read(condition, card.condition_shape)
     if labels:
         labels = [labels[i % len(labels)] for i in range(n)]
     with quiet():
-        images = load(name, runtime).sample(n, labels, seed=seed, condition=condition)
+        images = stored.load(runtime or stored.preferred).sample(n, labels, seed=seed, condition=condition)
     pictures.write(pictures.sheet(images, columns=min(n, 10) if labels else None), output)
     click.echo(f"{n} images of {name} in {output}")
 
 
 @cli.command()
 @NAME
-@click.option("--epochs", type=click.IntRange(1), help="One cycle of so many, instead of the recipe's.")
+@click.option(
+    "--epochs", type=click.IntRange(1), help="One cycle of so many, instead of the recipe's; with --resume the total."
+)
 @click.option("--run-dir", type=click.Path(file_okay=False), help="Directory of the run.  [default: runs/NAME]")
 @click.option("--resume", is_flag=True, help="Go on from the run's last checkpoint.")
 @DATA_DIR
-@click.option(
-    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Another setting of the recipe, or model.KEY=VALUE."
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Another setting of the recipe, as JSON or a word.")
+@described(
+    "zoo train cvae_mnist",
+    "zoo train cvae_mnist --resume --epochs 60",
+    "zoo train vae_mnist --epochs 5 --set batch_size=100 --set model.hidden=[64] --run-dir runs/small",
+    paths=f"Keys of --set: {SETTINGS}.  `python -m pydoc zoo.recipes.Recipe` describes them, and "
+    "`zoo info NAME --json` shows their values; model.KEY is an argument of the class in zoo.models.",
 )
 def train(name, epochs, run_dir, resume, data_dir, settings):
-    """Train a named model by its recipe."""
-    recipe = changed(recipes.named(name), settings)
-    if epochs:
-        recipe = dataclasses.replace(recipe, cycles=[[epochs, *recipe.cycles[0][1:]]])
+    """Train a named model by its recipe; `zoo list` has the names.
+
+    With --resume a run goes on with its own recipe, from its last checkpoint. More --epochs than
+    the recipe has extend the run, finished or not: another cycle follows, with the learning rate of
+    the last one.
+    """
+    run_dir, recipe = Path(run_dir or Path("runs") / name), recipes.named(name)
+    if resume:
+        recipe = continued(recipe, run_dir, epochs, settings)
+    else:
+        recipe = changed(recipe, settings)
+        if epochs:
+            recipe = dataclasses.replace(recipe, cycles=[[epochs, *recipe.cycles[0][1:]]])
     with quiet():
         from zoo import training
 
-    run_dir = run_dir or Path("runs") / name
     training.train(recipe, run_dir, resume=resume, data_dir=data_dir, verbose=1 if sys.stdout.isatty() else 2)
-    click.echo(f"Trained: {Path(run_dir) / training.MODEL}")
+    click.echo(f"Trained: {run_dir / training.MODEL}")
+
+
+def continued(named, run_dir, epochs, settings):
+    """The recipe with which a run goes on; says how far the run is.
+
+    Raises:
+        ValueError: where the run is of another family than the named recipe.
+    """
+    with quiet():
+        from zoo import training
+    before = training.read_recipe(run_dir)
+    recipe = changed(before, settings)
+    training.check_continues(before, recipe, run_dir)
+    if recipe.family != named.family:
+        raise ValueError(f"family of the run in {run_dir} is {recipe.family}; received the name of a {named.family}.")
+    if epochs:
+        recipe = training.extended(recipe, epochs)
+    done = len(training.history(run_dir))
+    if done < recipe.epochs:
+        click.echo(f"{run_dir}: {recipe.family} on {recipe.dataset}, {done} of {recipe.epochs} epochs are done.")
+    else:
+        click.echo(f"Nothing is left to train in {run_dir}: its {done} epochs are done. More --epochs extend it.")
+    return recipe
 
 
 def changed(recipe, settings):
@@ -156,66 +224,93 @@ def changed(recipe, settings):
 
 
 @cli.command()
-@click.argument("name_or_dir")
+@NAME
 @click.option("--metric", "metrics", multiple=True, help="Only this metric; may be repeated.")
-@runtime_option("keras")
+@runtime_option(default="keras")
 @JSON
+@click.option("--images", type=click.IntRange(2), help="Only the first so many test images.  [default: all]")
 @DATA_DIR
-def evaluate(name_or_dir, metrics, runtime, as_json, data_dir):
-    """Measure a model, or the run in a directory, on the test set."""
-    name, recipe, model = resolve(name_or_dir, runtime)
+@described(
+    "zoo evaluate cvae_mnist",
+    "zoo evaluate cvae_mnist --runtime litert-int8 --json",
+    "zoo evaluate runs/mine --metric nll --images 500",
+)
+def evaluate(name, metrics, runtime, as_json, images, data_dir):
+    """Measure a model on the test set by the metrics of its recipe.
+
+    The progress on standard error says about how long the rest takes.
+    """
     with quiet():
+        stored = loading.find(name)
+        model, recipe = stored.load(runtime), stored.recipe
         from zoo import evaluation
 
-    settings = {"runtime": runtime, "data_dir": data_dir, "progress": progress}
+    settings = {"runtime": runtime, "images": images, "data_dir": data_dir, "progress": Progress()}
     values = evaluation.evaluate(model, name, recipe, metrics or None, **settings)
     if as_json:
-        click.echo(json.dumps({"name": name, "metrics": values}, indent=1, ensure_ascii=False))
+        click.echo(document({"name": name, "metrics": values}))
         return
     for metric in values:
         click.echo(metric_line(metric))
 
 
-def progress(metric: str, done: int, total: int) -> None:
-    """A line that counts up on a terminal; a plain line at each tenth elsewhere."""
-    if sys.stderr.isatty():
-        click.echo(f"\r{metric}: {done} of {total}", nl=done == total, err=True)
-    elif done * 10 // total > (done - 1) * 10 // total:
-        click.echo(f"{metric}: {done} of {total}", err=True)
+def document(value) -> str:
+    """One JSON document; numbers that JSON does not have, NaN and the infinities, become null."""
+    finite = json.loads(json.dumps(value), parse_constant=lambda _: None)
+    return json.dumps(finite, indent=1, ensure_ascii=False)
 
 
-def resolve(name_or_dir, runtime="keras"):
-    """A name of the catalog or the directory of a run as (name, recipe, model on a runtime)."""
-    from zoo.loading import load
+class Progress:
+    """Reports how far an evaluation is and about how long the rest takes.
 
-    path = Path(name_or_dir)
-    if (path / "recipe.json").is_file():
-        if runtime != "keras":
-            raise click.UsageError(f"{path} is a run, which the keras runtime computes, not {runtime}.")
-        with quiet():
-            from zoo import training
+    A line that counts up on a terminal; elsewhere plain lines: the first two reports, and then one
+    at each tenth.
+    """
 
-            return (str(path), *training.load(path))
-    recipe = recipes.from_json(catalog.info(name_or_dir).recipe)
-    with quiet():
-        return name_or_dir, recipe, load(name_or_dir, runtime)
+    def __init__(self):
+        self._reports = {}
+
+    def __call__(self, metric: str, done: int, total: int) -> None:
+        reports = self._reports.setdefault(metric, [])
+        reports.append((time.monotonic(), done))
+        text = f"{metric}: {done} of {total}"
+        (start, at_start), (now, _) = reports[0], reports[-1]
+        if at_start < done < total:  # The first report is left out, because it contains the start.
+            text += f", about {duration((total - done) * (now - start) / (done - at_start))} left"
+        if sys.stderr.isatty():
+            click.echo(f"\r{text}\033[K", nl=done == total, err=True)
+        elif len(reports) <= 2 or done * 10 // total > reports[-2][1] * 10 // total:
+            click.echo(text, err=True)
+
+
+def duration(seconds: float) -> str:
+    """A time in the unit that suits it, at least a second."""
+    if seconds < 90:
+        return f"{max(1, math.ceil(seconds))} s"
+    return f"{math.ceil(seconds / 60)} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"
 
 
 FORMATS = {"saved_model": None, "tflite": "float32", "tflite-float16": "float16", "tflite-int8": "int8"}
 
 
 @cli.command()
-@click.argument("name_or_dir")
+@NAME
 @click.option("--format", "format_", type=click.Choice(list(FORMATS)), required=True)
 @click.option("-o", "output", type=click.Path(), required=True, help="Base path for TF Serving, or a TF Lite file.")
 @DATA_DIR
-def export(name_or_dir, format_, output, data_dir):
+@described(
+    "zoo export cvae_mnist --format saved_model -o served/cvae_mnist",
+    "zoo export mine.keras --format tflite-float16 -o mine.tflite",
+)
+def export(name, format_, output, data_dir):
     """Write a model as a new version below a base path of TF Serving, or as a TF Lite file.
 
     For int8 a variational model is shown the first images that it was trained on.
     """
-    _, recipe, model = resolve(name_or_dir)
-    from zoo import export
+    with quiet():
+        stored = loading.find(name)
+        model = stored.load("keras")
+        from zoo import export
 
     if format_ == "saved_model":
         written = export.publish_version(model, output)
@@ -223,39 +318,46 @@ def export(name_or_dir, format_, output, data_dir):
         from zoo.export import calibration
 
         precision = FORMATS[format_]
-        samples = calibration.samples(model, recipe, data_dir) if precision == "int8" else None
+        samples = calibration.samples(model, stored.recipe, data_dir) if precision == "int8" else None
         with quiet():
             written = export.write_tflite(model, output, precision, samples)
     click.echo(f"Written: {written}")
 
 
 @cli.command()
-@click.argument("names", nargs=-1)
+@click.argument("names", nargs=-1, metavar="[NAME]...")
 @click.option("--host", default="127.0.0.1", help="Address to listen on; 0.0.0.0 is every one that the machine has.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8501, help="Port to listen on; 0 takes a free one.")
+@described("zoo serve", "zoo serve cvae_mnist runs/mine --port 8080")
 def serve(names, host, port):
     """Serve every model, or those named, over HTTP as TF Serving does.
 
     The page at / shows the models and how to ask for an image.
     """
-    artifacts = {name: catalog.directory(name) for name in names or catalog.list_models()}
-    with quiet():
-        from zoo import serving
-
-    def ready(at):
-        click.echo(f"Serving {', '.join(artifacts)} on {serving.url(host, at)}")
-
-    serving.serve(artifacts, host, port, ready)
+    # Until the server takes the signal, it is an exception, which lets the folder be removed.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    with tempfile.TemporaryDirectory(prefix="zoo-serve-") as folder:
+        with quiet():
+            artifacts = loading.artifacts(names or catalog.list_models(), folder)
+            from zoo import serving
+        served = ", ".join(artifacts)
+        serving.serve(artifacts, host, port, lambda at: click.echo(f"Serving {served} on {serving.url(host, at)}"))
 
 
 @cli.command()
-@click.argument("names", nargs=-1)
+@click.argument("names", nargs=-1, metavar="[NAME]...")
 @JSON
+@described(
+    "zoo verify",
+    "zoo verify cvae_mnist --json",
+    paths="NAME is a model of `zoo list` or the folder of an artifact; ./NAME is always a path.",
+)
 def verify(names, as_json):
     """Compare the files of every model, or of those named, with their cards."""
-    found = [problem for name in names for problem in catalog.problems(name)] if names else catalog.all_problems()
+    models = [loading.find(name) for name in names]
+    found = [problem for model in models for problem in model.problems()] if names else catalog.all_problems()
     if as_json:
-        click.echo(json.dumps({"ok": not found, "problems": found}, ensure_ascii=False))
+        click.echo(document({"ok": not found, "problems": found}))
     else:
         click.echo("\n".join(found) or f"{len(names or catalog.list_models())} models, every file as its card says.")
     sys.exit(1 if found else 0)

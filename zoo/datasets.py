@@ -109,7 +109,8 @@ def _read(name, split, data_dir):
     try:
         return builder.as_dataset(split=split, shuffle_files=False)
     except ValueError as error:
-        raise ValueError(f"The data set {name} has no split {split!r}; it has {', '.join(builder.info.splits)}.") from error
+        splits = (f"{part} of {info.num_examples} images" for part, info in sorted(builder.info.splits.items()))
+        raise ValueError(f"The data set {name} has no split {split!r}; it has {', '.join(splits)}.") from error
 
 
 def _prepare(builder):

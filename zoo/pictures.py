@@ -1,4 +1,4 @@
-"""Images as PNG files, by Pillow."""
+"""Images as files, by Pillow."""
 
 import math
 from pathlib import Path
@@ -9,6 +9,16 @@ from PIL import Image
 from zoo.files import whole
 
 MARGIN = 2
+# The format of each suffix, and its settings: without them a picture would lose sharpness.
+FORMATS = {
+    ".png": {"format": "PNG"},
+    ".jpg": {"format": "JPEG", "quality": 95, "subsampling": 0},
+    ".jpeg": {"format": "JPEG", "quality": 95, "subsampling": 0},
+    ".webp": {"format": "WEBP", "lossless": True},
+    ".bmp": {"format": "BMP"},
+    ".tif": {"format": "TIFF"},
+    ".tiff": {"format": "TIFF"},
+}
 
 
 def sheet(images: np.ndarray, columns: int | None = None) -> Image.Image:
@@ -23,10 +33,25 @@ def sheet(images: np.ndarray, columns: int | None = None) -> Image.Image:
     return Image.fromarray(pixels[..., 0] if channels == 1 else pixels)
 
 
+def file_format(path) -> dict:
+    """The format that the suffix of a file's name stands for, as Pillow's ``save`` takes it.
+
+    Raises:
+        ValueError: where the suffix stands for none.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in FORMATS:
+        *others, last = FORMATS
+        suffixes = f"{', '.join(others)} or {last}"
+        raise ValueError(f"The name of a picture must end in {suffixes}; received: {path.name}.")
+    return FORMATS[path.suffix.lower()]
+
+
 def write(picture: Image.Image, path) -> None:
-    """Writes a PNG file, whole or not at all."""
+    """Writes a picture in the format of its suffix (see ``file_format``), whole or not at all."""
+    settings = file_format(path)
     with whole(Path(path)) as partial:
-        picture.save(partial, format="PNG")
+        picture.save(partial, **settings)
 
 
 def read(path, shape: tuple) -> np.ndarray:

@@ -53,12 +53,7 @@ def publish(run_dir: Path, root: Path, data_dir=None) -> Path:
         image_shape=model.image_shape,
         num_classes=model.num_classes,
         condition_shape=model.condition_shape,
-        recipe=asdict(recipe)
-        | {
-            "epochs": recipe.epochs,
-            "kept": training.kept(recipe, run_dir),
-            "wall_clock_seconds": round(sum(line["seconds"] for line in training.history(run_dir))),
-        },
+        recipe=asdict(recipe) | training.outcome(recipe, run_dir),
         versions={"python": platform.python_version()} | {package: importlib.metadata.version(package) for package in PACKAGES},
         metrics=evaluation.evaluate(model, name, recipe, data_dir=data_dir),
         files={},
@@ -168,7 +163,7 @@ def readme(card: catalog.Card) -> str:
     rows = []
     for metric in card.metrics:
         anchor = metric["anchor"]
-        published = f"{anchor['value']} ({anchor['source']}; mark {anchor['mark']})" if anchor else "–"
+        published = f"{anchor['value']} ({anchor['source']})" if anchor else "–"
         value = f"{metric['value']:.2f} ± {metric['stderr']:.2f}"
         rows.append(f"| {metric['name']} | {value} | {published} | {metric['protocol']} | `{metric['command']}` |")
     table = "\n".join(["| metric | value | published | protocol | command |", "|---|---|---|---|---|", *rows])
@@ -189,8 +184,8 @@ generator has {card.parameters["generator"]:,}; latent_dim {card.latent_dim}. Tr
 
 {table}
 
-Marks: A, read in the paper or its code; B, in a source that quotes it; M, remembered. Where a name ends in @litert-int8 it is
-model_int8.tflite that was measured; the same name without it is the Keras model by the same protocol.
+A metric whose name ends in @litert-int8 was measured on model_int8.tflite; the metric without that ending is the Keras model's
+by the same protocol.
 
 ```
 zoo sample {card.name}{" --condition PICTURE.png" if card.condition_shape else ""}
@@ -217,7 +212,7 @@ def table(cards) -> str:
         values = {metric["name"]: f"{metric['value']:.2f} ± {metric['stderr']:.2f}" for metric in card.metrics}
         for metric in card.recipe["metrics"]:
             anchor = card.recipe["anchors"].get(metric)
-            published = f"{anchor['value']} ({anchor['mark']})" if anchor else "–"
+            published = f"{anchor['value']}" if anchor else "–"
             int8 = values.get(f"{metric}@{INT8}", "–")
             rows.append(f"| {model} | {minutes:.0f} min | {metric} | {values[metric]} | {int8} | {published} |")
     return "\n".join(rows) + "\n"

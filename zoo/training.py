@@ -4,7 +4,7 @@ import inspect
 import json
 import math
 import time
-from dataclasses import asdict
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 import keras
@@ -12,14 +12,15 @@ import keras
 import zoo.models
 from zoo import datasets, evaluation, recipes
 from zoo.catalog import DamagedFileError, nearest
-from zoo.files import whole
+from zoo.files import whole, writing
+from zoo.models import keras_file
 from zoo.models.schedules import Cycles
 from zoo.recipes import Recipe
 
 CHECKPOINT = "checkpoint.keras"
 BEST = "best.keras"
 MODEL = "model.keras"
-RECIPE = "recipe.json"
+RECIPE = recipes.FILE
 HISTORY = "history.jsonl"
 STEPS_PER_EXECUTION = 20
 
@@ -39,24 +40,45 @@ def model_default(recipe: Recipe, name: str):
 def build(recipe: Recipe, steps: int) -> keras.Model:
     """The recipe's model, untrained and compiled for ``steps`` steps an epoch."""
     keras.utils.set_random_seed(recipe.seed)
-    optimizer = getattr(keras.optimizers, recipe.optimizer, None)
-    if not (isinstance(optimizer, type) and issubclass(optimizer, keras.Optimizer)):
-        raise ValueError(
-            f"There is no optimizer {recipe.optimizer!r} in Keras{nearest(recipe.optimizer, dir(keras.optimizers))}."
-        )
+    classes = {name: part for name, part in vars(keras.optimizers).items() if isinstance(part, type)}
+    wrappers = (keras.Optimizer, keras.optimizers.LossScaleOptimizer)
+    valid = [name for name, part in classes.items() if issubclass(part, keras.Optimizer) and part not in wrappers]
+    if recipe.optimizer not in valid:
+        raise ValueError(f"There is no optimizer {recipe.optimizer!r} in Keras{nearest(recipe.optimizer, valid)}.")
+    optimizer = classes[recipe.optimizer]
     try:
         model = getattr(zoo.models, recipe.family)(**recipe.model, seed=recipe.seed)
-        optimizers = {
-            name: optimizer(
-                Cycles([[epochs * steps * updates, rate] for epochs, rate, _ in recipe.cycles]), **recipe.optimizer_arguments
-            )
-            for name, (updates, _) in model.optimizers().items()
-        }
+        schedules = _schedules(recipe, model, steps)
+        optimizers = {name: optimizer(rate, **recipe.optimizer_arguments) for name, rate in schedules.items()}
         # A divisor of the steps: Keras would go beyond an epoch's end to fill its last execution.
         model.compile(**optimizers, steps_per_execution=math.gcd(steps, STEPS_PER_EXECUTION))
     except TypeError as error:
         raise ValueError(f"The recipe's model or optimizer does not take these arguments: {error}.") from error
     return model
+
+
+def _schedules(recipe, model, steps) -> dict:
+    """The learning rate of each optimizer of a model, by the optimizer's name."""
+    return {
+        name: Cycles([[epochs * steps * updates, rate] for epochs, rate, _ in recipe.cycles])
+        for name, (updates, _) in model.optimizers().items()
+    }
+
+
+def extended(recipe: Recipe, epochs: int) -> Recipe:
+    """Appends a cycle to a recipe, with the learning rate and the attributes of the last one.
+
+    Args:
+        recipe: the recipe of a run.
+        epochs: the total, those of the recipe included.
+
+    Raises:
+        ValueError: where the recipe has more epochs than that.
+    """
+    more = epochs - recipe.epochs
+    if more < 0:
+        raise ValueError(f"epochs must be at least {recipe.epochs}, those of the recipe; received: {epochs}.")
+    return replace(recipe, cycles=[*recipe.cycles, [more, *recipe.cycles[-1][1:]]]) if more else recipe
 
 
 def train(recipe: Recipe, run_dir, *, resume: bool = False, data_dir: str | None = None, verbose="auto") -> keras.Model:
@@ -66,7 +88,9 @@ def train(recipe: Recipe, run_dir, *, resume: bool = False, data_dir: str | None
         recipe: what to train.
         run_dir: directory of the run; gets recipe.json, checkpoint.keras, best.keras where the recipe keeps the best,
             history.jsonl, TensorBoard's logs, and at the end model.keras.
-        resume: go on from the run's checkpoint, to the same weights that an uninterrupted training gives.
+        resume: go on from the run's checkpoint, to the same weights that an uninterrupted training
+            gives. The recipe must be the run's, or the run's with more cycles after its own, as
+            ``extended`` gives it.
         data_dir: where tensorflow-datasets keeps its data.
         verbose: as in ``keras.Model.fit``.
 
@@ -82,12 +106,9 @@ def train(recipe: Recipe, run_dir, *, resume: bool = False, data_dir: str | None
     if (run_dir / RECIPE).exists():
         if not resume:
             raise FileExistsError(f"{run_dir} holds a run already: go on with --resume, or name another --run-dir.")
-        if _read_recipe(run_dir) != recipe:
-            raise ValueError(
-                f"{run_dir} holds a run of another recipe or of other settings than were given: name another --run-dir."
-            )
+        check_continues(read_recipe(run_dir), recipe, run_dir)
     elif resume:
-        raise FileNotFoundError(f"There is no run in {run_dir} to resume from: start without --resume.")
+        read_recipe(run_dir)
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(recipe.precision)
     try:
@@ -103,12 +124,15 @@ def _fit(recipe, run_dir, resume, data_dir, verbose):
     steps = datasets.steps_an_epoch(len(images), recipe.batch_size)
     if resume and (run_dir / CHECKPOINT).exists():
         model = keras.saving.load_model(run_dir / CHECKPOINT)
+        # The checkpoint's schedule ends where the run ended before.
+        for name, schedule in _schedules(recipe, model, steps).items():
+            getattr(model, name).learning_rate = schedule
     else:
         model = build(recipe, steps)
         model.adapt(images)
         run_dir.mkdir(parents=True, exist_ok=True)
-        with whole(run_dir / RECIPE) as partial:
-            partial.write_text(json.dumps(asdict(recipe), indent=1))
+    with whole(run_dir / RECIPE) as partial:
+        partial.write_text(json.dumps(asdict(recipe), indent=1))
     usual = {name: model_default(recipe, name) for _, _, change in recipe.cycles for name in change}
     done, end = int(model.optimizer.iterations) // steps, 0
     # An epoch that was measured, but not to its checkpoint, comes again.
@@ -131,12 +155,13 @@ def _fit(recipe, run_dir, resume, data_dir, verbose):
                 callbacks.insert(0, KeepBest(recipe, run_dir, data_dir))
             _set(model, usual | change)
             settings = {"epochs": end, "initial_epoch": done, "steps_per_epoch": steps, "shuffle": False}
-            model.fit(batches, **settings, callbacks=callbacks, verbose=verbose)
+            with writing(run_dir):
+                model.fit(batches, **settings, callbacks=callbacks, verbose=verbose)
             done = end
     if recipe.best:
         model = keras.saving.load_model(run_dir / BEST)
     _set(model, usual)
-    save(model, run_dir / MODEL)
+    save(model.in_float32(), run_dir / MODEL)
 
 
 def _set(model, attributes):
@@ -182,8 +207,10 @@ class Checkpoint(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         seconds = time.perf_counter() - self.started
-        with open(self.run_dir / HISTORY, "a") as history:
-            history.write(json.dumps({"epoch": epoch + 1, "seconds": round(seconds, 3)} | logs) + "\n")
+        line = {"epoch": epoch + 1, "seconds": round(seconds, 3)} | logs
+        with whole(self.run_dir / HISTORY) as partial:
+            lines = [*history(self.run_dir), line]
+            partial.write_text("".join(json.dumps(line) + "\n" for line in lines))
         save(self.model, self.run_dir / CHECKPOINT)
 
 
@@ -196,20 +223,50 @@ def load(run_dir) -> tuple[Recipe, keras.Model]:
     """
     run_dir = Path(run_dir)
     if not (run_dir / MODEL).is_file():
-        raise FileNotFoundError(f"There is no {MODEL} in {run_dir}: finish the training with --resume.")
-    recipe = _read_recipe(run_dir)
-    try:
-        return recipe, keras.saving.load_model(run_dir / MODEL)
-    except (OSError, ValueError) as error:
-        raise DamagedFileError(f"{run_dir / MODEL} is not a model that Keras can load: train it again.") from error
+        so_far = f", or load {run_dir / CHECKPOINT}" if (run_dir / CHECKPOINT).is_file() else ""
+        raise FileNotFoundError(f"{run_dir} is not finished: go on with zoo train --resume{so_far}.")
+    return read_recipe(run_dir), keras_file.read(run_dir / MODEL)
 
 
-def _read_recipe(run_dir) -> Recipe:
-    path = run_dir / RECIPE
+def read_recipe(run_dir) -> Recipe:
+    """The recipe of a run.
+
+    Raises:
+        FileNotFoundError: where there is no run.
+        DamagedFileError: where the file is not a recipe.
+    """
+    path = Path(run_dir) / RECIPE
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no run in {run_dir} to resume from: start without --resume.")
     try:
         return recipes.from_json(json.loads(path.read_text()))
     except (ValueError, KeyError, TypeError) as error:
         raise DamagedFileError(f"{path} is not the recipe of a run ({error}): remove {run_dir} and train again.") from error
+
+
+def check_continues(before: Recipe, recipe: Recipe, run_dir) -> None:
+    """Compares a recipe with that of the run which it is to continue.
+
+    Raises:
+        ValueError: where a setting differs, unless only cycles were added.
+    """
+    if recipe.cycles[: len(before.cycles)] == before.cycles:
+        before = replace(before, cycles=recipe.cycles)
+    for one, other in zip(_settings(before), _settings(recipe)):
+        for key in one | other:
+            old, new = (repr(part[key]) if key in part else "not set" for part in (one, other))
+            if old != new:
+                raise ValueError(
+                    f"{key} of the run in {run_dir} is {old}; received: {new}. Resume it without this "
+                    "setting, or train another run with another --run-dir."
+                )
+
+
+def _settings(recipe):
+    """The settings of a recipe as ``--set`` names them, for each field a dictionary."""
+    for field in fields(recipe):
+        value = getattr(recipe, field.name)
+        yield {f"{field.name}.{key}": part for key, part in value.items()} if isinstance(value, dict) else {field.name: value}
 
 
 def kept(recipe: Recipe, run_dir) -> dict | None:
@@ -222,6 +279,12 @@ def kept(recipe: Recipe, run_dir) -> dict | None:
     for one in measured[1:]:
         best = one if evaluation.better(metric, one["value"], best["value"]) else best
     return best
+
+
+def outcome(recipe: Recipe, run_dir) -> dict:
+    """What a card says of a run beside its recipe: {epochs, kept, wall_clock_seconds}."""
+    seconds = sum(line["seconds"] for line in history(run_dir))
+    return {"epochs": recipe.epochs, "kept": kept(recipe, run_dir), "wall_clock_seconds": round(seconds)}
 
 
 def history(run_dir) -> list[dict]:

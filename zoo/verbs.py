@@ -100,13 +100,7 @@ class Verbs:
                 )
             if np.shape(condition) == self.condition_shape:
                 condition = np.broadcast_to(condition, (n, *self.condition_shape))
-            check = checks.images if self.condition_at else checks.rows
-            condition = check(condition, self.condition_shape, "condition")
-            if len(condition) != n:
-                raise ValueError(
-                    f"condition must be one for all or one an image, but there are {len(condition)} for {n} images."
-                )
-            return {"condition": condition}
+            return {"condition": checks.condition(condition, self, n)}
         return {}
 
 

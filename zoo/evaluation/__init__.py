@@ -1,7 +1,10 @@
 """What a model is measured by. A recipe names its metrics and their settings; a card holds what they gave."""
 
 import functools
+import inspect
 import math
+import re
+import shlex
 
 from zoo import catalog
 from zoo.evaluation.likelihood import decoded_likelihood, negative_log_likelihood
@@ -23,7 +26,9 @@ HIGHER_IS_BETTER = {"parzen", "coverage"}
 ON_ANY_RUNTIME = {"nll_decoded", "parzen", "nearest_neighbor", "coverage", "largest_share"}
 
 
-def evaluate(model, name: str, recipe, metrics=None, *, runtime="keras", data_dir=None, progress=None) -> list[dict]:
+def evaluate(
+    model, name: str, recipe, metrics=None, *, runtime="keras", images=None, data_dir=None, progress=None
+) -> list[dict]:
     """Measures a model by its recipe's metrics.
 
     Args:
@@ -33,6 +38,8 @@ def evaluate(model, name: str, recipe, metrics=None, *, runtime="keras", data_di
         metrics: names of some of the recipe's metrics, or None for all that the runtime answers.
         runtime: what computes the model, one of ``zoo.loading.RUNTIMES``; a metric's name ends in "@runtime" unless it is
             "keras".
+        images: measure on the first so many images of the split alone, for the metrics that go
+            through one. Their anchor, which is of the whole split, is then None. None measures on all.
         data_dir: where tensorflow-datasets keeps its data.
         progress: called with a metric's name and the numbers of images done and of all images.
 
@@ -43,12 +50,31 @@ def evaluate(model, name: str, recipe, metrics=None, *, runtime="keras", data_di
         ValueError: where the recipe has no such metric, or the runtime does not answer it.
     """
     ending, option = ("", "") if runtime == "keras" else (f"@{runtime}", f" --runtime {runtime}")
-    return [
-        {"name": metric + ending}
-        | measure(model, recipe, metric, data_dir=data_dir, progress=progress and functools.partial(progress, metric + ending))
-        | {"anchor": recipe.anchors.get(metric + ending), "command": f"zoo evaluate {name} --metric {metric}{option}"}
-        for metric in chosen(name, recipe, metrics, runtime)
-    ]
+    found = []
+    for metric in chosen(name, recipe, metrics, runtime):
+        title, command = metric + ending, f"zoo evaluate {shlex.quote(name)} --metric {metric}{option}"
+        settings, anchor = {"data_dir": data_dir}, recipe.anchors.get(title)
+        if images and "split" in inspect.signature(METRICS[metric]).parameters:
+            settings["split"] = first(images, recipe.metrics[metric].get("split", "test"))
+            anchor, command = None, f"{command} --images {images}"
+        if progress:
+            settings["progress"] = functools.partial(progress, title)
+        value = measure(model, recipe, metric, **settings)
+        found.append({"name": title} | value | {"anchor": anchor, "command": command})
+    return found
+
+
+def first(n: int, split: str) -> str:
+    """The first n images of a split, "test" or "test[:1000]", as a split.
+
+    Raises:
+        ValueError: where the split is of another form.
+    """
+    parts = re.fullmatch(r"(\w+)(?:\[:(\d+)\])?", split)
+    if not parts:
+        raise ValueError(f"The first images can be taken of a split like test or test[:1000]; received: {split!r}.")
+    name, size = parts.groups()
+    return f"{name}[:{min(n, int(size or n))}]"
 
 
 def measure(model, recipe, metric: str, **settings) -> dict:

@@ -4,7 +4,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from zoo.files import whole
+from zoo.files import folder, whole, writing
 
 
 def publish_version(model, base_path) -> Path:
@@ -17,20 +17,19 @@ def publish_version(model, base_path) -> Path:
         The version's directory, numbered one above the highest there.
 
     Raises:
-        OSError: where the base path is no folder that can be written to.
+        OSError: where the base path is no folder that can be written to, or its disk is full.
     """
     from zoo.export import saved_model
 
     base_path = Path(base_path)
-    try:
-        base_path.mkdir(parents=True, exist_ok=True)
-        partial = tempfile.TemporaryDirectory(dir=base_path, prefix=".", suffix=".partial")
-    except OSError as error:
-        raise OSError(f"{base_path} must be a folder that can be written to, or a new one ({error.strerror}).") from error
-    with partial as folder:
+    with (
+        writing(base_path),
+        folder(base_path),
+        tempfile.TemporaryDirectory(dir=base_path, prefix=".", suffix=".partial") as partial,
+    ):
         # One level below, because a temporary directory itself is for its owner's eyes alone.
-        saved_model.write(model, Path(folder) / "version")
-        return next_version(Path(folder) / "version", base_path)
+        saved_model.write(model, Path(partial) / "version")
+        return next_version(Path(partial) / "version", base_path)
 
 
 def next_version(written: Path, base_path: Path) -> Path:
@@ -51,15 +50,20 @@ def write_tflite(model, path, precision: str, samples: dict | None = None) -> Pa
     Raises:
         ValueError: where the precision is none of "float32", "float16" and "int8", or int8 has no samples.
         FileNotFoundError: where the folder is missing.
+        IsADirectoryError: where the path is a folder.
+        OSError: where the disk, or that of the temporary folder, is full.
     """
     from zoo.export import saved_model, tflite
 
     path = Path(path)
+    if path.is_dir():
+        example = path / "model.tflite"
+        raise IsADirectoryError(f"{path} is a folder: name a file, {example} for instance.")
     if not path.parent.is_dir():
         raise FileNotFoundError(f"There is no folder {path.parent} to write {path.name} to.")
-    with tempfile.TemporaryDirectory() as folder:
-        saved_model.write(model, Path(folder) / "1")
-        content = tflite.convert(Path(folder) / "1", precision, samples)
+    with tempfile.TemporaryDirectory() as temporary, writing(temporary):
+        saved_model.write(model, Path(temporary) / "1")
+        content = tflite.convert(Path(temporary) / "1", precision, samples)
     with whole(path) as partial:
         partial.write_bytes(content)
     return path

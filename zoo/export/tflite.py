@@ -2,7 +2,10 @@
 
 from pathlib import Path
 
+import numpy as np
 import tensorflow as tf
+from tensorflow.lite.tools import flatbuffer_utils
+from tensorflow.lite.tools.flatbuffer_utils import schema_fb
 
 from zoo.export import quantization
 
@@ -29,11 +32,62 @@ def convert(saved_model: Path, precision: str = "float32", samples: dict | None 
     if precision == "int8":
         if samples is None or set(samples) != set(names):
             raise ValueError(f"int8 takes its ranges from samples of {', '.join(names)}: give zoo.export.calibration.samples.")
-        return quantization.quantize(converter, samples)
+        return with_constant_shapes(quantization.quantize(converter, samples))
     if precision == "float16":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
         converter.target_spec.supported_types = [tf.float16]
-    return converter.convert()
+    return with_constant_shapes(converter.convert())
+
+
+def with_constant_shapes(content: bytes) -> bytes:
+    """Gives each RESHAPE of a TF Lite model a constant shape, with -1 for the batch.
+
+    ``keras.layers.Reshape`` and ``Flatten`` compute the shape from the batch size at run time, so
+    that LiteRT knows the size of the result only then. ``Interpreter`` copes with that, but
+    ``CompiledModel`` and LiteRT.js leave such an output unwritten, without an error. What computed
+    the shapes is removed.
+
+    Raises:
+        ValueError: where more of a shape than the batch is known only at run time.
+    """
+    model = flatbuffer_utils.read_model_from_bytearray(bytearray(content))
+    for graph in model.subgraphs:
+        for operation in graph.operators:
+            if flatbuffer_utils.opcode_to_name(model, operation.opcodeIndex) == "RESHAPE":
+                _make_shape_constant(model, graph, operation)
+        _remove_unread(graph)
+    return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
+
+
+def _make_shape_constant(model, graph, operation):
+    if model.buffers[graph.tensors[operation.inputs[1]].buffer].data is not None:
+        return
+    result = graph.tensors[operation.outputs[0]]
+    sizes = result.shape if result.shapeSignature is None else result.shapeSignature
+    if np.count_nonzero(np.less(sizes, 0)) > 1:
+        raise ValueError(
+            "A model for TF Lite must have shapes that are known except for the batch; received: "
+            f"{result.name.decode()} of shape {tuple(map(int, sizes))}. Reshape to sizes that do "
+            "not depend on the input."
+        )
+    buffer = schema_fb.BufferT()
+    buffer.data = np.frombuffer(np.int32(sizes).tobytes(), np.uint8)
+    shape = schema_fb.TensorT()
+    shape.name, shape.type = result.name + b"/shape", schema_fb.TensorType.INT32
+    shape.shape, shape.buffer = np.int32([len(sizes)]), len(model.buffers)
+    model.buffers.append(buffer)
+    operation.inputs = np.int32([operation.inputs[0], len(graph.tensors)])
+    graph.tensors.append(shape)
+
+
+def _remove_unread(graph):
+    """Removes the operations of a graph whose results neither an output nor another one needs."""
+    needed, kept = {*graph.outputs}, []
+    for operation in reversed(graph.operators):
+        if needed & {*operation.outputs}:
+            needed |= {*operation.inputs}
+            kept.insert(0, operation)
+    graph.operators = kept
 
 
 def signatures(saved_model: Path) -> list[str]:

@@ -29,6 +29,8 @@ class Variational(VariationalVerbs, Generative):
             for a Gaussian of fixed variance, the mean and the log-variance along the channels for one of learned variance.
     """
 
+    called = "reconstruct"
+
     def __init__(
         self, image_shape, latent_dim, *, hidden, filters, blocks, activation, likelihood, variance, beta, importance_samples,
         seed, name, num_classes=None, condition_shape=None, condition_at=None, learned_prior=False,
@@ -44,6 +46,7 @@ class Variational(VariationalVerbs, Generative):
                 f"condition_at goes with a condition_shape that fits in the image there, but they are {condition_at!r} and "
                 f"{condition_shape!r} with images of {image_shape!r}."
             )
+        super().__init__(name)
         self.image_shape, self.latent_dim = checks.dimensions(image_shape, latent_dim, num_classes), latent_dim
         self.hidden, self.filters, self.blocks = checks.counts(hidden, "hidden"), checks.counts(filters, "filters"), blocks
         self.activation = activation
@@ -58,10 +61,6 @@ class Variational(VariationalVerbs, Generative):
             parameters=2 if likelihood == "gaussian" and variance is None else 1,
             num_classes=num_classes, condition_shape=self.condition_shape, learned_prior=learned_prior,
         )  # fmt: skip
-        inputs = self.encoder.input
-        condition = inputs[1] if isinstance(inputs, list) else None
-        mean, _ = self.encoder(inputs)
-        super().__init__(inputs, self.decode_tensor(mean, condition), name=name)
         self.track("loss", "reconstruction", "kl")
         self.compile()
 
@@ -94,20 +93,20 @@ class Variational(VariationalVerbs, Generative):
             bias.assign(np.log(mean / (1 - mean)).reshape(bias.shape))
 
     def train_step(self, data):
-        images, condition = self.unpack(data)
+        images, condition, weights = self.unpack(data)
         noise = self._noise(images, step=self.optimizer.iterations)
         with tf.GradientTape() as tape:
-            loss, reconstruction, kl = self.negative_bound(images, condition, noise, training=True)
+            loss, reconstruction, kl = self.negative_bound(images, condition, noise, weights, training=True)
             # tf.distribute sums the gradients of the replicas.
             scaled = self.optimizer.scale_loss(loss / tf.distribute.get_strategy().num_replicas_in_sync)
         self.optimizer.apply(tape.gradient(scaled, self.trainable_variables), self.trainable_variables)
         return self.report(loss, reconstruction, kl)
 
     def test_step(self, data):
-        images, condition = self.unpack(data)
-        return self.report(*self.negative_bound(images, condition, self._noise(images, step=-1), training=False))
+        images, condition, weights = self.unpack(data)
+        return self.report(*self.negative_bound(images, condition, self._noise(images, step=-1), weights))
 
-    def negative_bound(self, images, condition, noise, training=False):
+    def negative_bound(self, images, condition, noise, weights=None, training=False):
         """The training loss, from noise of shape ``(importance_samples, n, latent_dim)``.
 
         With one sample it is the negative of eq. 10 of Kingma & Welling 2013 with the Kullback-Leibler divergence in closed
@@ -115,19 +114,19 @@ class Variational(VariationalVerbs, Generative):
         al. 2015.
 
         Returns:
-            (loss, reconstruction, kl): scalars in nats, sums over pixels and latents, means over the batch.
+            (loss, reconstruction, kl): scalars in nats, sums over pixels and latents, means over the batch of weight times
+            value.
         """
         mean, log_var = self.encode_tensor(images, condition, training=training)
         z = mean + ops.exp(log_var / 2) * noise
         log_prob = ops.stack([self.log_prob(images, self._decoder(sample, condition, training)) for sample in ops.unstack(z)])
         kl = 0.5 * ops.sum(ops.exp(log_var) + ops.square(mean) - 1 - log_var, axis=-1)
         if self.importance_samples == 1:
-            loss = -ops.mean(log_prob) + self.beta * ops.mean(kl)
+            loss = self.beta * kl - log_prob[0]
         else:
             log_ratio = 0.5 * ops.sum(ops.square(noise) - ops.square(z) + log_var, axis=-1)
-            bound = ops.logsumexp(log_prob + self.beta * log_ratio, axis=0) - math.log(self.importance_samples)
-            loss = -ops.mean(bound)
-        return loss, -ops.mean(log_prob), ops.mean(kl)
+            loss = math.log(self.importance_samples) - ops.logsumexp(log_prob + self.beta * log_ratio, axis=0)
+        return tuple(self.weighted_mean(term, weights) for term in (loss, -ops.mean(log_prob, axis=0), kl))
 
     def log_prob(self, images, parameters):
         """log p(x | z) in nats, ``(n,)``, from the decoder's output; grey images count as means of Bernoulli pixels.
@@ -223,10 +222,10 @@ class Variational(VariationalVerbs, Generative):
         return total - math.log(samples)
 
     def get_config(self):
-        return {
+        return super().get_config() | {
             "image_shape": self.image_shape, "latent_dim": self.latent_dim, "hidden": self.hidden, "filters": self.filters,
             "blocks": self.blocks, "activation": self.activation, "likelihood": self.likelihood, "variance": self.variance,
-            "beta": self.beta, "importance_samples": self.importance_samples, "seed": self.seed, "name": self.name,
+            "beta": self.beta, "importance_samples": self.importance_samples, "seed": self.seed,
         }  # fmt: skip
 
     def _decoder(self, z, condition, training):
