@@ -480,10 +480,9 @@ def damaged(folder, honest: bool):
 
 
 SERVED = """
-    import pathlib, sys
-    from zoo import catalog, cli
+    import sys
+    from zoo import cli
 
-    catalog.directory = pathlib.Path  # A folder in place of a name.
     for folder in sys.argv[1:]:
         try:
             cli.main(["serve", folder, "--port", "0"])

@@ -332,7 +332,7 @@ def serve(names, host, port):
 
     The page at / shows the models and how to ask for an image.
     """
-    # An exception, so that the folder is removed where the signal comes before the server listens for it.
+    # Until the server takes the signal, it is an exception, which lets the folder be removed.
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     with tempfile.TemporaryDirectory(prefix="zoo-serve-") as folder:
         with quiet():

@@ -7,10 +7,9 @@ import numpy as np
 from tensorflow.core.protobuf import saved_model_pb2
 
 from zoo import catalog
-from zoo.runtimes.saved_model import SavedModel
+from zoo.loading import Artifact
 from zoo.serving import reading
 from zoo.serving.limits import Limits, Refused, Share, parsed_bytes
-from zoo.verbs import from_card
 
 # Rows that are computed at once: more of them are not faster, and a model's own memory grows with
 # them.
@@ -39,14 +38,15 @@ class Served(kserve.Model):
             catalog.DamagedFileError: where a file is not the one of the card.
         """
         super().__init__(name)
-        self.folder, self.card = folder, catalog.Card.read(folder / catalog.CARD)
+        artifact = Artifact(name, folder)
+        self.folder, self.card = folder, artifact.card
         version = catalog.version(folder, self.card)
         self.version = version.name
-        paths = [folder / path for path in self.card.files if path.startswith(f"{version.name}/")]
-        catalog.check(folder, self.card, *(p for p in paths if "assets.extra" not in p.parts))
         try:
-            self.verbs = from_card(self.card, SavedModel(version))
+            self.verbs = artifact.load("saved_model")
             saved = saved_model_pb2.SavedModel.FromString((version / "saved_model.pb").read_bytes())
+        except (FileNotFoundError, catalog.DamagedFileError):
+            raise
         except Exception as error:  # TensorFlow raises errors of many classes.
             reason = " ".join(str(error).split())[:200]
             raise OSError(f"{name} cannot be loaded from {version} ({reason}).") from error

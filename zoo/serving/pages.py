@@ -47,9 +47,9 @@ def _section(model, url: str) -> str:
         for signature, definition in sorted(model.signatures.items())
     )
     shape = "×".join(map(str, card.image_shape))
+    family = escape(f"{card.family} on {card.dataset}" if card.dataset else card.family)
     return f"""<h2>{name}</h2>
-<p>{escape(str(card.family))} on {escape(str(card.dataset))}, images of {shape}, version {model.version},
-at most {model.rows} rows in a request.</p>
+<p>{family}, images of {shape}, version {model.version}, at most {model.rows} rows in a request.</p>
 {sheet}
 <table><tr><th>signature</th><th>inputs</th><th>outputs</th></tr>{rows}</table>
 <pre>{escape(_command(model, url))}</pre>"""
