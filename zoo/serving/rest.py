@@ -45,7 +45,8 @@ def _columns(instances, names: list[str]) -> dict:
 def _encoded(name: str, values):
     """The values of an output; TF Serving encodes those whose name ends in ``_bytes``."""
     if not name.endswith("_bytes"):
-        return values
+        # orjson takes memory for each innermost list of an array at once, and more than its text.
+        return list(values) if values.ndim > 1 else values
     return [{"b64": base64.b64encode(value).decode()} for value in values]
 
 
