@@ -65,6 +65,11 @@ def write_rows(outputs: dict) -> bytes:
     return reading.dumps({"predictions": rows})
 
 
+def described(schema: dict) -> dict:
+    """What the OpenAPI document has of a body that is read here, by its JSON schema."""
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+
+
 def routes(find, answer) -> APIRouter:
     """The paths below /v1.
 
@@ -94,10 +99,9 @@ def routes(find, answer) -> APIRouter:
         state = {"version": find(name, version).version, "state": "AVAILABLE", "status": ok}
         return {"model_version_status": [state]}
 
-    body = {"application/json": {"schema": {"type": "object", "example": EXAMPLE}}}
-    described = {"requestBody": {"required": True, "content": body}}
+    extra = described({"type": "object", "example": EXAMPLE})
     for path in ("/v1/models/{name}", "/v1/models/{name}/versions/{version}"):
-        router.add_api_route(f"{path}:predict", predict, methods=["POST"], openapi_extra=described)
+        router.add_api_route(f"{path}:predict", predict, methods=["POST"], openapi_extra=extra)
         router.add_api_route(f"{path}/metadata", metadata)
         router.add_api_route(path, status)
     return router
