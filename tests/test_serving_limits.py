@@ -59,7 +59,7 @@ def stop(process):
 
 @pytest.fixture(scope="module")
 def server():
-    process, port = start("cvae_mnist", "vae_mnist")
+    process, port = start("cvae_mnist", "vae_mnist", "gan_mnist")
     yield process, port
     stop(process)
 
@@ -231,23 +231,28 @@ def test_the_bound_of_a_documents_memory_holds():
         assert taken < parsed_bytes(body) + MEGABYTE, body[:40]
 
 
-def rows_of(port, path) -> int:
+def rows_of(port, name) -> int:
     """The number of rows that a refused request names."""
-    error = post(port, path, json.dumps({"inputs": {"seed": [0] * 20_000, "label": [0] * 20_000}}))[1]["error"]
+    inputs = {"seed": [0] * 20_000} | ({"label": [1] * 20_000} if name == "cvae_mnist" else {})
+    error = post(port, f"/v1/models/{name}:predict", json.dumps({"inputs": inputs}))[1]["error"]
     return int(re.search(r"from 1 to (\d+)", error)[1])
 
 
-@pytest.mark.parametrize(("signature", "form"), [("sample", "instances"), ("reconstruct", "inputs")])
-def test_a_valid_request_of_as_many_rows_as_allowed_stays_within_the_bound(server, rng, signature, form):
+@pytest.mark.parametrize(
+    ("name", "signature", "form"),
+    [("cvae_mnist", "sample", "instances"), ("cvae_mnist", "reconstruct", "inputs"), ("gan_mnist", "sample", "inputs")],
+)
+def test_a_valid_request_of_as_many_rows_as_allowed_stays_within_the_bound(server, rng, name, signature, form):
     process, port = server
-    rows = rows_of(port, V1)
+    rows = rows_of(port, name)
     assert rows > 1000
     given = {"seed": np.arange(rows)} if signature == "sample" else {"images": rng.random((rows, 28, 28, 1))}
-    given = {name: values.tolist() for name, values in given.items()} | {"label": [7] * rows}
+    given = {key: values.tolist() for key, values in given.items()} | ({"label": [7] * rows} if name == "cvae_mnist" else {})
     if form == "instances":
         given = [dict(zip(given, row)) for row in zip(*given.values())]
+    body = orjson.dumps({"signature_name": signature, form: given})
     with Growth(process.pid) as growth:
-        status, document, _ = post(port, V1, orjson.dumps({"signature_name": signature, form: given}))
+        status, document, _ = post(port, f"/v1/models/{name}:predict", body)
     assert status == 200, document
     assert len(document["predictions" if form == "instances" else "outputs"]) == rows
     assert growth.bytes < MOST
@@ -255,7 +260,7 @@ def test_a_valid_request_of_as_many_rows_as_allowed_stays_within_the_bound(serve
 
 def test_one_row_more_than_allowed_is_refused(server):
     port = server[1]
-    rows = rows_of(port, V1)
+    rows = rows_of(port, "cvae_mnist")
     status, document, _ = post(port, V1, json.dumps({"inputs": {"seed": [0] * (rows + 1), "label": [1] * (rows + 1)}}))
     assert (status, f"from 1 to {rows}" in document["error"]) == (400, True), document
 

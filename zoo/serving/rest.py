@@ -45,7 +45,8 @@ def _columns(instances, names: list[str]) -> dict:
 def _encoded(name: str, values):
     """The values of an output; TF Serving encodes those whose name ends in ``_bytes``."""
     if not name.endswith("_bytes"):
-        return values
+        # orjson takes memory for each innermost list of an array at once, and more than its text.
+        return list(values) if values.ndim > 1 else values
     return [{"b64": base64.b64encode(value).decode()} for value in values]
 
 
@@ -62,6 +63,11 @@ def write_rows(outputs: dict) -> bytes:
         return reading.dumps({"predictions": next(iter(written.values()))})
     rows = [dict(zip(written, row)) for row in zip(*written.values())]
     return reading.dumps({"predictions": rows})
+
+
+def described(schema: dict) -> dict:
+    """What the OpenAPI document has of a body that is read here, by its JSON schema."""
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
 def routes(find, answer) -> APIRouter:
@@ -93,10 +99,9 @@ def routes(find, answer) -> APIRouter:
         state = {"version": find(name, version).version, "state": "AVAILABLE", "status": ok}
         return {"model_version_status": [state]}
 
-    body = {"application/json": {"schema": {"type": "object", "example": EXAMPLE}}}
-    described = {"requestBody": {"required": True, "content": body}}
+    extra = described({"type": "object", "example": EXAMPLE})
     for path in ("/v1/models/{name}", "/v1/models/{name}/versions/{version}"):
-        router.add_api_route(f"{path}:predict", predict, methods=["POST"], openapi_extra=described)
+        router.add_api_route(f"{path}:predict", predict, methods=["POST"], openapi_extra=extra)
         router.add_api_route(f"{path}/metadata", metadata)
         router.add_api_route(path, status)
     return router

@@ -48,7 +48,7 @@ def serve(artifacts: dict[str, Path], host: str, port: int, ready, limits: Limit
                 http=partial(Connection, limits=limits),
                 ws="none",
                 lifespan="off",
-                log_level="warning",
+                log_level="error",  # An invalid request is answered, and its client may send many.
                 timeout_graceful_shutdown=limits.stop_seconds,
             )
         )

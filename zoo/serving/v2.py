@@ -11,6 +11,7 @@ from kserve.utils.numpy_codec import from_np_dtype
 import zoo
 from zoo.serving import reading
 from zoo.serving.limits import Refused
+from zoo.serving.rest import described
 
 
 def read(model, body: bytearray) -> reading.Call:
@@ -107,14 +108,12 @@ def routes(find, answer, names) -> APIRouter:
         """Inference; the parameter ``signature_name`` chooses the signature."""
         return await answer(request, find(name, model_version), read)
 
-    router.add_api_route("/v2", server)
-    router.add_api_route("/v2/health/live", live)
-    router.add_api_route("/v2/health/ready", ready)
-    router.add_api_route("/v2/models", models)
-    body = {"application/json": {"schema": answers.InferenceRequest.model_json_schema()}}
-    described = {"requestBody": {"required": True, "content": body}}
+    paths = {"/v2": server, "/v2/health/live": live, "/v2/health/ready": ready, "/v2/models": models}
+    for path, endpoint in paths.items():
+        router.add_api_route(path, endpoint)
+    extra = described(answers.InferenceRequest.model_json_schema())
     for path in ("/v2/models/{name}", "/v2/models/{name}/versions/{model_version}"):
         router.add_api_route(path, metadata)
         router.add_api_route(f"{path}/ready", model_ready)
-        router.add_api_route(f"{path}/infer", infer, methods=["POST"], openapi_extra=described)
+        router.add_api_route(f"{path}/infer", infer, methods=["POST"], openapi_extra=extra)
     return router
