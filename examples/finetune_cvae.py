@@ -24,6 +24,12 @@ BATCH = 100
 ENOUGH_STEPS = 1200
 
 
+def first(n, dataset, split):
+    """The first n images of a split, float32 in [0, 1], and their labels."""
+    images, labels = datasets.load(dataset, split)
+    return images[:n], labels[:n]
+
+
 def main():
     parser = argparse.ArgumentParser(description="Fine-tune cvae_mnist on Fashion-MNIST.")
     parser.add_argument("--epochs", type=int, default=4, help="before the model is saved  [4]")
@@ -32,8 +38,8 @@ def main():
     arguments = parser.parse_args()
 
     try:
-        images, labels = datasets.load("fashion_mnist", f"train[:{arguments.images}]")
-        validation = datasets.load("fashion_mnist", "test[:1000]")
+        images, labels = first(arguments.images, "fashion_mnist", "train")
+        validation = first(1000, "fashion_mnist", "test")
     except FileNotFoundError as error:
         parser.error(str(error))
     steps = arguments.epochs * len(images) // BATCH

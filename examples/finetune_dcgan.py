@@ -18,6 +18,12 @@ BATCH = 50
 ENOUGH_STEPS = 1200
 
 
+def first(n, dataset, split):
+    """The first n images of a split, float32 in [0, 1], and their labels."""
+    images, labels = datasets.load(dataset, split)
+    return images[:n], labels[:n]
+
+
 def right(model, images, labels, samples=2000):
     """The share of images whose nearest sample has their label."""
     drawn = model.sample(samples).reshape(samples, -1)
@@ -34,8 +40,8 @@ def main():
     arguments = parser.parse_args()
 
     try:
-        train = datasets.load(arguments.dataset, f"train[:{arguments.images}]")
-        images, labels = datasets.load(arguments.dataset, "test[:1000]")
+        train = first(arguments.images, arguments.dataset, "train")
+        images, labels = first(1000, arguments.dataset, "test")
     except (FileNotFoundError, ValueError) as error:
         parser.error(str(error))
     steps = arguments.epochs * len(train[0]) // BATCH
