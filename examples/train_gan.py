@@ -1,70 +1,134 @@
 """Train a GAN from nothing on a folder of pictures.
 
-Every picture below the folder is cropped to a square, scaled, and seen by a DCGAN, whose discriminator learns to tell them from
-what its generator draws; the generator learns to be mistaken for them. Where the pictures lie in subfolders, ``--labels`` takes
-each subfolder as a class. After each epoch a sheet shows the same hundred samples, so that you see them grow.
+Every picture below the folder is cropped to a square, scaled, and shown to a DCGAN, whose
+discriminator learns to tell pictures from the generator's samples, while the generator learns
+samples that are mistaken for pictures. Where the pictures lie in subfolders, ``--labels`` takes each
+subfolder as a class. A sheet of a hundred samples is written after every hundred steps.
 
-    python examples/train_gan.py pictures --size 32 --epochs 20
+    python examples/train_gan.py pictures --size 32
+
+A step is one batch of pictures, and a GAN needs thousands of them. The script says where pictures
+or steps are few, and at the end whether the samples differ from one another as the pictures do.
 """
 
 import argparse
+import math
 from pathlib import Path
 
 import keras
+import numpy as np
 
 import zoo
+from zoo import pictures
+
+# Measured with drawings of coloured shapes; photographs need more of both.
+ENOUGH_PICTURES, ENOUGH_STEPS = 500, 2000
+# Samples whose differences are a smaller part of the pictures' own are nearly one image.
+COLLAPSED = 0.5
+SHEET_EVERY = 100
 
 
-def main():
+def parse():
     parser = argparse.ArgumentParser(description="Train a DCGAN on a folder of pictures.")
     parser.add_argument("folder", help="pictures: PNG, JPEG, BMP or GIF")
     parser.add_argument("--labels", action="store_true", help="take each subfolder as a class")
-    parser.add_argument("--size", type=int, default=32, help="height and width of the images")
+    parser.add_argument("--size", type=int, default=32, help="height and width of the images  [32]")
     parser.add_argument("--grey", action="store_true", help="one channel instead of three")
-    parser.add_argument("--filters", type=int, nargs="+", default=[128, 64, 32], help="the generator's channels, grid by grid")
-    parser.add_argument("--epochs", type=int, default=20)
-    parser.add_argument("--batch-size", type=int, default=64)
-    parser.add_argument("--output", default="gan", help="prefix of the files that are written")
+    parser.add_argument("--filters", type=int, nargs="+", help="the generator's channels  [32 at the largest grid]")
+    parser.add_argument("--steps", type=int, default=3000, help="batches to train on  [3000]")
+    parser.add_argument("--batch-size", type=int, default=64, help="pictures in a batch  [64]")
+    parser.add_argument("--output", default="gan", help="prefix of the files  [gan]")
     arguments = parser.parse_args()
-
     if not Path(arguments.folder).is_dir():
         parser.error(f"{arguments.folder} is not a folder.")
     if not Path(arguments.output).parent.is_dir():
         parser.error(f"There is no folder {Path(arguments.output).parent} to write to.")
+    return parser, arguments
+
+
+def read(arguments):
+    """Reads the pictures as (batches in [0, 1], number of pictures, names of the classes)."""
+    data = keras.utils.image_dataset_from_directory(
+        arguments.folder,
+        labels="inferred" if arguments.labels else None,
+        color_mode="grayscale" if arguments.grey else "rgb",
+        image_size=(arguments.size, arguments.size),
+        crop_to_aspect_ratio=True,
+        batch_size=arguments.batch_size,
+        seed=0,
+    )
+    names, n = data.class_names if arguments.labels else None, len(data.file_paths)
+    if arguments.labels:
+        return data.map(lambda images, labels: (images / 255, labels)), n, names
+    return data.map(lambda images: images / 255), n, names
+
+
+def build(arguments, class_names):
+    filters = arguments.filters
+    if not filters:
+        # Grids from 4 cells a side upwards; each coarser one has twice the channels.
+        grids = math.ceil(math.log2(arguments.size / 4))
+        filters = [32 * 2**i for i in reversed(range(grids))]
+    return zoo.models.DCGAN(
+        image_shape=(arguments.size, arguments.size, 1 if arguments.grey else 3),
+        filters=filters,
+        kernel_size=4,
+        num_classes=len(class_names) if class_names else None,
+        instance_noise=0.1,  # Keeps the discriminator from winning by the last grey level.
+        ema=0.99,
+    )
+
+
+def spread(images):
+    """How much images differ: the standard deviation between them, averaged over pixels."""
+    return float(np.std(images, axis=0).mean())
+
+
+def expect(n, steps):
+    """Prints what the training can reach."""
+    print(f"{n} pictures, {steps} steps.")
+    if n < ENOUGH_PICTURES:
+        print(f"That is few pictures: with fewer than {ENOUGH_PICTURES} the samples repeat them.")
+    if steps < ENOUGH_STEPS:
+        print(f"That is few steps: expect blobs of colour below {ENOUGH_STEPS}; see --steps.")
+
+
+def judge(samples, real):
+    """Prints whether the samples differ from one another as the pictures do."""
+    ratio = spread(samples) / spread(real)
+    print(f"The samples differ from one another {ratio:.2f} times as much as the pictures do.")
+    if ratio < COLLAPSED:
+        print(
+            "Warning: the generator draws nearly the same image for every z. It has collapsed or has "
+            "not learned enough: train for more --steps, give more pictures, or a smaller --size."
+        )
+
+
+def main():
+    parser, arguments = parse()
     try:
-        data = keras.utils.image_dataset_from_directory(
-            arguments.folder,
-            labels="inferred" if arguments.labels else None,
-            color_mode="grayscale" if arguments.grey else "rgb",
-            image_size=(arguments.size, arguments.size),
-            crop_to_aspect_ratio=True,
-            batch_size=arguments.batch_size,
-            seed=0,
-        )
-        model = zoo.models.DCGAN(
-            image_shape=(arguments.size, arguments.size, 1 if arguments.grey else 3),
-            filters=arguments.filters,
-            kernel_size=4,
-            num_classes=len(data.class_names) if arguments.labels else None,
-            ema=0.99,
-        )
+        data, n, class_names = read(arguments)
+        model = build(arguments, class_names)
     except ValueError as error:
         parser.error(str(error))
-
-    def scaled(images, *labels):
-        return (images / 255, *labels) if labels else images / 255
+    expect(n, arguments.steps)
 
     def show(epoch, logs):
-        images = model.sample(100, seed=0)
-        rows = [keras.ops.concatenate(list(images[i : i + 10]), axis=1) for i in range(0, 100, 10)]
-        keras.utils.save_img(f"{arguments.output}.png", keras.ops.concatenate(rows, axis=0))
+        sheet = pictures.sheet(model.sample(100, seed=0), columns=10)
+        pictures.write(sheet, f"{arguments.output}.png")
 
+    # An epoch here is the steps between two sheets, however many pictures there are.
+    steps = min(arguments.steps, SHEET_EVERY)
     model.fit(
-        data.map(scaled).prefetch(2),
-        epochs=arguments.epochs,
+        data.repeat().prefetch(2),
+        epochs=arguments.steps // steps,
+        steps_per_epoch=steps,
         callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=show)],
         verbose=2,
     )
+    seen = data.unbatch().take(500).as_numpy_iterator()
+    real = np.stack([row[0] if class_names else row for row in seen])
+    judge(model.sample(100, seed=0), real)
     model.save(f"{arguments.output}.keras")
     print(f"Written: {arguments.output}.png, {arguments.output}.keras")
 

@@ -33,6 +33,7 @@ def test_finetuning_lowers_the_bound(tmp_path):
     out = run([sys.executable, ROOT / "examples" / "finetune_cvae.py", "--epochs", "2", "--images", "300"], tmp_path)
     before, after = (float(re.search(rf"{when}: .*'loss': ([\d.]+)", out)[1]) for when in ("before", "after"))
     assert after < before
+    assert "That is few" in out
     assert (tmp_path / "clothes.png").stat().st_size > 1000
 
 
@@ -48,20 +49,31 @@ def pictures(tmp_path, digits):
 
 @pytest.mark.parametrize("labels", [pytest.param([], marks=pytest.mark.nightly), ["--labels"]])
 def test_a_gan_learns_a_folder_of_pictures(pictures, labels, tmp_path):
-    small = ["--size", "30", "--grey", "--filters", "16", "8", "--epochs", "40", "--batch-size", "30"]
-    run([sys.executable, ROOT / "examples" / "train_gan.py", pictures, *small, *labels], tmp_path)
+    small = ["--size", "30", "--grey", "--filters", "16", "8", "--steps", "400", "--batch-size", "30"]
+    out = run([sys.executable, ROOT / "examples" / "train_gan.py", pictures, *small, *labels], tmp_path)
+    assert "That is few pictures" in out
+    assert "That is few steps" in out
+    assert "Warning" not in out
     loaded = keras.saving.load_model(tmp_path / "gan.keras")
     assert isinstance(loaded, zoo.models.DCGAN)
     assert loaded.num_classes == (10 if labels else None)
     assert loaded.image_shape == (30, 30, 1)
     assert int(loaded.optimizer.iterations) == 400
     with Image.open(tmp_path / "gan.png") as sheet:
-        assert sheet.size == (300, 300)
+        assert sheet.size == (322, 322)
     # The mean of what it draws is nearer to that of its pictures than what an untrained one draws.
     real = np.stack([np.asarray(Image.open(path).resize((30, 30))) for path in pictures.rglob("*.png")]).mean(axis=0) / 255
     untrained = type(loaded)(**loaded.get_config())
     off = [abs(one.sample(50).mean(axis=0)[..., 0] - real).mean() for one in (loaded, untrained)]
     assert off[0] < 0.8 * off[1], off
+
+
+def test_a_gan_that_draws_one_image_is_reported(pictures, tmp_path):
+    small = ["--size", "16", "--grey", "--filters", "4", "4", "--steps", "2", "--batch-size", "8"]
+    out = run([sys.executable, ROOT / "examples" / "train_gan.py", pictures, *small], tmp_path)
+    ratio = float(re.search(r"The samples differ from one another ([\d.]+) times", out)[1])
+    assert ratio < 0.5
+    assert "Warning: the generator draws nearly the same image for every z." in out
 
 
 def test_a_wrong_folder_is_one_sentence(tmp_path):
@@ -78,7 +90,33 @@ def test_finetuning_a_dcgan_brings_it_nearer_to_clothes(tmp_path):
     out = run(script, tmp_path)
     before, after = (float(re.search(rf"{when}: ([\d.]+)", out)[1]) for when in ("before", "after"))
     assert after > before
+    assert "That is few" in out
     assert (tmp_path / "clothes.png").stat().st_size > 1000
+
+
+OFFLINE = """
+import socket
+
+def refuse(*_, **__):
+    raise socket.gaierror("no network")
+
+socket.getaddrinfo = refuse
+"""
+
+
+@pytest.mark.parametrize("script", ["finetune_cvae", "finetune_dcgan", "README"])
+def test_without_data_it_says_so_at_once(script, tmp_path):
+    path = tmp_path / f"{script}.py"
+    fitting = next(block for block in blocks("python") if ".fit(" in block)
+    text = fitting if script == "README" else (ROOT / "examples" / path.name).read_text()
+    path.write_text(OFFLINE + text)
+    env = ENVIRONMENT | {"TFDS_DATA_DIR": str(tmp_path)}
+    done = subprocess.run([sys.executable, path], capture_output=True, text=True, timeout=100, env=env)
+    assert done.returncode
+    last = done.stderr.splitlines()[-1]
+    assert f"The data set fashion_mnist is not in {tmp_path}" in last
+    assert "name the folder that holds it with TFDS_DATA_DIR" in last
+    assert ("Traceback" in done.stderr) == (script == "README")  # a snippet has no parser
 
 
 @pytest.mark.parametrize("block", range(len(blocks("python"))))
