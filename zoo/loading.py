@@ -191,7 +191,8 @@ class KerasFile(StoredModel):
         """The recipe of the card, with the constructor's arguments and nothing else."""
         keys = [field.name for field in fields(recipes.Recipe)] + ["epochs", "kept", "wall_clock_seconds"]
         config = json.loads(json.dumps(self._model.get_config(), default=str))
-        arguments = {key: value for key, value in config.items() if value is not None and key != "name"}
+        hidden = ("name", "dtype", "layers_trainable")  # Of any model, beside the constructor's arguments.
+        arguments = {key: value for key, value in config.items() if value is not None and key not in hidden}
         return dict.fromkeys(keys) | {"family": type(self._model).__name__, "model": arguments}
 
 
