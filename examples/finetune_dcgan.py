@@ -7,8 +7,8 @@ nearest-neighbour classifier: the share of test images that it gets right when i
 
     python examples/finetune_dcgan.py --epochs 4
 
-The first epoch of 20,000 images, 400 steps, raises that share from 0.08 to 0.51: trousers and tops
-are there, ragged. The others refine them.
+The first epoch of 20,000 images raises that share from 0.08 to 0.51, with ragged trousers and tops;
+after three epochs, 1,200 steps, it is 0.67 and each column shows its piece of clothing.
 """
 
 import argparse
@@ -17,8 +17,8 @@ import zoo
 from zoo import datasets, pictures
 
 BATCH = 50
-# Steps after which most samples are of their class; fewer give broken strokes.
-ENOUGH_STEPS = 400
+# Steps of training after which the samples look like clothes.
+ENOUGH_STEPS = 1200
 
 
 def first(n, dataset, split):
@@ -50,7 +50,7 @@ def main():
     steps = arguments.epochs * len(train[0]) // BATCH
     print(f"{steps} steps of {BATCH} images.")
     if steps < ENOUGH_STEPS:
-        print(f"That is few: below {ENOUGH_STEPS} expect broken strokes.")
+        print(f"That is few: below {ENOUGH_STEPS} expect ragged pieces, far below it broken strokes.")
 
     model = zoo.load("cdcgan_mnist")
     # The shipped model averages its weights over 1,000 steps, and would keep drawing digits.

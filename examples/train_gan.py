@@ -9,8 +9,8 @@ subfolder as a class. A sheet of a hundred samples is written after every hundre
 
 A step is one batch of pictures. With 600 drawings of coloured shapes at 32x32, 200 steps gave grey
 blobs, 500 steps coloured ones, 1,000 steps shapes, and 2,000 steps clearer ones; photographs and a
-larger size need more. The script says where pictures or steps are few, and at the end whether the samples differ from
-one another as the pictures do, which they do not where the generator has collapsed.
+larger size need more. The script says where pictures or steps are few, and at the end whether the
+samples differ from one another as the pictures do, which they do not after a collapse.
 """
 
 import argparse
