@@ -23,7 +23,7 @@ import numpy as np
 import zoo
 from zoo import pictures
 
-# What drawings of coloured shapes took; photographs need more of both.
+# Enough for drawings of coloured shapes; photographs need more of both.
 ENOUGH_PICTURES, ENOUGH_STEPS = 600, 1000
 # Samples whose differences are a smaller part of the pictures' own are nearly one image.
 COLLAPSED = 0.5
@@ -82,7 +82,7 @@ def build(arguments, class_names):
 
 
 def spread(images):
-    """How much images differ: the standard deviation between them, averaged over pixels."""
+    """Standard deviation between images, averaged over pixels."""
     return float(np.std(images, axis=0).mean())
 
 

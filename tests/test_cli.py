@@ -41,7 +41,7 @@ def models(tmp_path_factory):
 
 
 def called(capfd, *arguments, status=0):
-    """What a command writes on standard output, and on standard error where it fails."""
+    """Returns the standard output of a command, or its standard error if it fails."""
     with pytest.raises(SystemExit) as stop:
         cli.main(list(map(str, arguments)))
     written = capfd.readouterr()

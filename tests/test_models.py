@@ -219,7 +219,7 @@ def test_class_weights_need_labels(kind):
 
 
 def gradients(model, *given, **weights):
-    """What one step of gradient descent of rate 1 changes in each trained variable."""
+    """Returns the change of each variable in one step of gradient descent of rate 1."""
     again = keras.models.clone_model(model)
     again.set_weights(model.get_weights())
     names = list(model.optimizers())

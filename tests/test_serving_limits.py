@@ -102,7 +102,7 @@ def memory(pid: int, key: str) -> int:
 
 
 class Growth:
-    """How far the peak resident set of a process rises above what it holds at the beginning."""
+    """Returns the rise of a process's peak resident set above its resident set at the beginning."""
 
     def __init__(self, pid: int):
         self.pid = pid
@@ -280,7 +280,7 @@ def test_many_at_once_stay_within_the_total_and_the_others_come_again(impatient,
         if status == 503:
             assert "no memory left" in document["error"]
             assert int(headers["Retry-After"]) >= 1
-    assert post(port, SINGLE, body)[0] == 200  # What was held was given back.
+    assert post(port, SINGLE, body)[0] == 200  # The memory of the first request was given back.
 
 
 def value(draw: random.Random, depth: int) -> bytes:

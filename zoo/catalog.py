@@ -1,4 +1,4 @@
-"""What is on the shelf: the trained models, their cards, and whether their files are whole. Standard library only."""
+"""Model catalog: names, cards and integrity checks. Imports only the standard library, so that it starts fast."""
 
 import difflib
 import fnmatch
@@ -123,7 +123,7 @@ def version(folder: Path, card: Card) -> Path:
 
 
 def describe(path: Path) -> dict:
-    """What a card says of a file."""
+    """Returns the card's entry of a file, {"sha256", "bytes"}."""
     with open(path, "rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return {"sha256": digest, "bytes": path.stat().st_size}
@@ -147,7 +147,7 @@ def check(folder: Path, card: Card, *paths: Path) -> None:
 
 
 def all_problems() -> list[str]:
-    """What is wrong on the whole shelf: ``problems`` of every model, and what belongs to none."""
+    """Returns the ``problems`` of every model, and of files that belong to none."""
     listed = list_models()
     found = [problem for name in listed for problem in problems(name)]
     if not listed:
@@ -162,7 +162,7 @@ def all_problems() -> list[str]:
 
 
 def problems(name: str) -> list[str]:
-    """What is wrong with the files of a model: each sentence names one file; an empty list says that all is well."""
+    """Compares the files of a model with its card. Each sentence of the result names one file that differs."""
     return problems_in(directory(name), name)
 
 

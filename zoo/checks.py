@@ -1,4 +1,4 @@
-"""The door: what comes from outside is made an array of the promised type here, or refused in one sentence."""
+"""Validates public arguments and converts them to NumPy arrays."""
 
 import numpy as np
 
@@ -19,7 +19,7 @@ def counts(given, what: str, length: int | None = None) -> tuple[int, ...]:
 
 
 def dimensions(image_shape, latent_dim, num_classes) -> tuple[int, ...]:
-    """What every family's constructor is given: the image's shape as a tuple, where that and the others are in order."""
+    """Validates the arguments of every family's constructor, and returns the image's shape as a tuple."""
     count(latent_dim, "latent_dim")
     if num_classes is not None:
         count(num_classes, "num_classes")
@@ -94,6 +94,6 @@ def condition(given, model, n: int) -> np.ndarray:
 
 
 def short(value) -> str:
-    """What was received, cut to fit in a sentence."""
+    """Shortens a received value to fit in a sentence."""
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."

@@ -100,7 +100,7 @@ def _read(name, split, data_dir):
     import tensorflow_datasets as tfds
     from absl import logging
 
-    logging.set_verbosity(logging.ERROR)  # What it has to say of a failed download, the error says.
+    logging.set_verbosity(logging.ERROR)  # Our error repeats the reason of a failed download.
     try:
         builder = tfds.builder(name, data_dir=data_dir, try_gcs=False)
     except tfds.core.registered.DatasetNotFoundError as error:

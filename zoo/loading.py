@@ -44,7 +44,7 @@ class StoredModel:
 
     @property
     def recipe(self) -> recipes.Recipe:
-        """How the model was trained.
+        """Recipe that the model was trained by.
 
         Raises:
             ValueError: where that is not known.

@@ -89,11 +89,11 @@ class Recipe:
 
     @property
     def condition(self) -> str | None:
-        """What stands beside each image: None, "label", or "patch", the part of the image that the model is given."""
+        """Kind of the condition: None, "label", or "patch", the part of the image that the model is given."""
         return "label" if "num_classes" in self.model else "patch" if "condition_at" in self.model else None
 
     def condition_of(self, images, labels):
-        """What stands beside the images in the recipe's data: labels, the given patch of each image, or None."""
+        """Returns the conditions of images in the recipe's data: labels, the given patch of each image, or None."""
         if self.condition == "label":
             return labels
         if self.condition == "patch":

@@ -26,7 +26,7 @@ STEPS_PER_EXECUTION = 20
 
 
 def model_default(recipe: Recipe, name: str):
-    """What the recipe's model has for an attribute that a cycle may change: an argument of its constructor.
+    """Returns the recipe's value of a constructor's argument that a cycle may change.
 
     Raises:
         ValueError: where there is no such argument.
@@ -282,12 +282,12 @@ def kept(recipe: Recipe, run_dir) -> dict | None:
 
 
 def outcome(recipe: Recipe, run_dir) -> dict:
-    """What a card says of a run beside its recipe: {epochs, kept, wall_clock_seconds}."""
+    """Returns the fields of a card's recipe that describe a run: {epochs, kept, wall_clock_seconds}."""
     seconds = sum(line["seconds"] for line in history(run_dir))
     return {"epochs": recipe.epochs, "kept": kept(recipe, run_dir), "wall_clock_seconds": round(seconds)}
 
 
 def history(run_dir) -> list[dict]:
-    """What each epoch of a run took and gave."""
+    """Returns the duration and the metrics of each epoch of a run."""
     path = Path(run_dir) / HISTORY
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []

@@ -84,7 +84,7 @@ class Verbs:
         return {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
 
     def _conditioning(self, n, labels, condition) -> dict[str, np.ndarray]:
-        """What the model is conditioned on, as inputs of a signature: {}, {"label": …} or {"condition": …}."""
+        """Returns the condition as inputs of a signature: {}, {"label": …} or {"condition": …}."""
         if labels is not None and not self.num_classes:
             raise ValueError("This model is not conditional on a label: call it without labels.")
         if condition is not None and not self.condition_shape:

@@ -1,4 +1,4 @@
-"""What a model is measured by. A recipe names its metrics and their settings; a card holds what they gave."""
+"""Evaluation metrics. A recipe names its metrics and their settings; a card holds the results."""
 
 import functools
 import inspect

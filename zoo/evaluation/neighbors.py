@@ -1,4 +1,4 @@
-"""What nearest neighbours say of samples: the 1-NN test error of Radford et al. 2015, and coverage."""
+"""Metrics by nearest neighbours of samples: the 1-NN test error of Radford et al. 2015, and coverage."""
 
 import numpy as np
 import tensorflow as tf

@@ -10,7 +10,7 @@ SAMPLES = 300
 
 
 def samples(model, recipe: Recipe, data_dir=None) -> dict:
-    """What each signature of a TF Lite file is given while its ranges are taken.
+    """Returns inputs of each signature of a TF Lite file, from which the ranges are taken.
 
     Args:
         model: on the Keras runtime. Of an adversarial one z is from the prior, with the labels in turn, and no data are

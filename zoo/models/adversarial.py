@@ -191,7 +191,7 @@ class Adversarial(Generative):
         return self.weighted_mean(real, weights) + ops.mean(ops.softplus(on_generated))
 
     def generator_objective(self, on_generated):
-        """What G descends: −log D(G(z)), or log(1 − D(G(z))) for "minimax", the value function of eq. 1."""
+        """Generator loss, −log D(G(z)), or log(1 − D(G(z))) for "minimax", the value function of eq. 1."""
         if self.generator_loss == "minimax":
             return -ops.mean(ops.softplus(on_generated))
         return ops.mean(ops.softplus(-on_generated))

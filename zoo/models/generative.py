@@ -1,4 +1,4 @@
-"""What every model of the zoo is on the Keras runtime: a ``keras.Model`` with the verbs of the contract."""
+"""Base class of all models: a ``keras.Model`` with conditioning, signatures and validated training data."""
 
 import contextlib
 import inspect
@@ -41,7 +41,7 @@ class Generative(Verbs, keras.Model):
         raise NotImplementedError
 
     def optimizers(self) -> dict:
-        """What each optimizer does, by its name in ``compile``: {name: (updates in a training step, variables)}."""
+        """Returns {argument of ``compile``: (updates in a training step, variables that it updates)}."""
         raise NotImplementedError
 
     @property

@@ -1,4 +1,4 @@
-"""How the learning rate of a recipe goes."""
+"""Schedules of the learning rate."""
 
 import math
 

@@ -66,7 +66,7 @@ def write_rows(outputs: dict) -> bytes:
 
 
 def described(schema: dict) -> dict:
-    """What the OpenAPI document has of a body that is read here, by its JSON schema."""
+    """Returns the entry of a request's body in the OpenAPI document, from its JSON schema."""
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 

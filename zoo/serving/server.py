@@ -41,7 +41,7 @@ def serve(artifacts: dict[str, Path], host: str, port: int, ready, limits: Limit
         with _port_errors(host, port):
             listening.bind((host, port))
         models = [Served(name, folder, limits) for name, folder in artifacts.items()]
-        gc.freeze()  # What was loaded stays: no collection during a request looks at it again.
+        gc.freeze()  # Loaded objects stay; garbage collection during a request need not look at them.
         server = uvicorn.Server(
             uvicorn.Config(
                 application(models, memory),
