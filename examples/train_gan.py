@@ -108,6 +108,7 @@ def judge(samples, real):
 
 def main():
     parser, arguments = parse()
+    keras.utils.set_random_seed(0)
     try:
         data, n, class_names = read(arguments)
         model = build(arguments, class_names)
