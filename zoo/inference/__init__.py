@@ -1,1 +1,0 @@
-"""Inference on every runtime: shared methods, seeded noise, argument validation."""
