@@ -21,9 +21,26 @@ if __name__ == "__main__":
     print_header("model", "16 images, s", "`import tensorflow`, s", "ratio")
     with tempfile.TemporaryDirectory() as folder:
         for name in given.models:
-            command = ["-m", "zoo", "sample", name, "-n", "16", "-o", str(Path(folder) / "images.png")]
-            if shape := zoo.info(name).condition_shape:
-                Image.new("L", shape[1::-1]).save(Path(folder) / "condition.png")
+            command = [
+                "-m",
+                "zoo",
+                "sample",
+                name,
+                "-n",
+                "16",
+                "-o",
+                str(Path(folder) / "images.png"),
+            ]
+            if condition := zoo.info(name).condition:
+                Image.new("L", tuple(condition["shape"][1::-1])).save(
+                    Path(folder) / "condition.png"
+                )
                 command += ["--condition", str(Path(folder) / "condition.png")]
-            ours, tensorflow = rounds(given.repeat, process(*command), process("-c", "import tensorflow"))
-            print_row(name, *(f"{statistics.median(s):.2f}" for s in (ours, tensorflow)), f"{ratio(ours, tensorflow):.3f}")
+            ours, tensorflow = rounds(
+                given.repeat, process(*command), process("-c", "import tensorflow")
+            )
+            print_row(
+                name,
+                *(f"{statistics.median(s):.2f}" for s in (ours, tensorflow)),
+                f"{ratio(ours, tensorflow):.3f}",
+            )

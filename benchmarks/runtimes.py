@@ -1,6 +1,7 @@
 """What each runtime costs: the size of its file, and medians of the times of ``zoo.load`` and of ``decode``.
 
-Loading includes the comparison with the card's SHA-256 sums, in a process that has imported what the runtime needs.
+Loading includes the comparison with the card's SHA-256 sums, in a process that has imported what
+the runtime needs.
 """
 
 import statistics
@@ -17,9 +18,18 @@ EXTRA = "1/assets.extra/"
 # How each is loaded, and which files of the card it is.
 RUNTIMES = {
     "keras": (zoo.load, lambda path: path == EXTRA + "model.keras"),
-    "saved_model": (partial(zoo.load, runtime="saved_model"), lambda path: path.startswith("1/") and EXTRA not in path),
-    "litert float16": (partial(zoo.load, runtime="litert"), lambda path: path == EXTRA + "model.tflite"),
-    "litert int8": (partial(zoo.load, runtime="litert-int8"), lambda path: path == EXTRA + "model_int8.tflite"),
+    "saved_model": (
+        partial(zoo.load, runtime="saved_model"),
+        lambda path: path.startswith("1/") and EXTRA not in path,
+    ),
+    "litert float16": (
+        partial(zoo.load, runtime="litert"),
+        lambda path: path == EXTRA + "model.tflite",
+    ),
+    "litert int8": (
+        partial(zoo.load, runtime="litert-int8"),
+        lambda path: path == EXTRA + "model_int8.tflite",
+    ),
 }
 
 
@@ -37,9 +47,18 @@ if __name__ == "__main__":
         actions = [decoding(model, n) for n in (1, 256) for model in models]
         rounds(1, *actions)  # The first time tensors are allocated and Keras traces.
         loading = rounds(given.repeat, *(partial(load, name) for load, _ in RUNTIMES.values()))
-        medians = [statistics.median(seconds) for seconds in (*loading, *rounds(given.repeat, *actions))]
+        medians = [
+            statistics.median(seconds) for seconds in (*loading, *rounds(given.repeat, *actions))
+        ]
         for i, (runtime, (_, belongs)) in enumerate(RUNTIMES.items()):
-            size = sum(file["bytes"] for path, file in zoo.info(name).files.items() if belongs(path))
+            size = sum(
+                file["bytes"] for path, file in zoo.info(name).files.items() if belongs(path)
+            )
             load, single, batch = medians[i :: len(RUNTIMES)]
-            row = f"{size / 1e3:,.0f}", f"{load * 1e3:.1f}", f"{single * 1e3:.2f}", f"{256 / batch:,.0f}"
+            row = (
+                f"{size / 1e3:,.0f}",
+                f"{load * 1e3:.1f}",
+                f"{single * 1e3:.2f}",
+                f"{256 / batch:,.0f}",
+            )
             print_row(name, runtime, *row)

@@ -7,15 +7,15 @@ import numpy as np
 from timing import arguments, print_header, print_row, ratio, rounds
 
 import zoo
-from zoo import latents
-from zoo.verbs import BATCH
+from zoo.inference import noise
+from zoo.inference.methods import BATCH
 
 N = 10_000
 
 
 def predict(model, condition) -> None:
     network = getattr(model, "sampler", None) or model.decoder
-    inputs = [latents.normal(np.arange(N), model.latent_dim)]
+    inputs = [noise.normal(np.arange(N), model.latent_dim)]
     if model.num_classes:
         inputs.append(np.arange(N) % model.num_classes)
     elif condition is not None:
@@ -32,4 +32,8 @@ if __name__ == "__main__":
         actions = partial(fast.sample, N, condition=condition), partial(predict, model, condition)
         rounds(1, *actions)  # The first time Keras traces.
         ours, keras = rounds(given.repeat, *actions)
-        print_row(name, *(f"{N / statistics.median(seconds):,.0f}" for seconds in (ours, keras)), f"{ratio(keras, ours):.2f}")
+        print_row(
+            name,
+            *(f"{N / statistics.median(seconds):,.0f}" for seconds in (ours, keras)),
+            f"{ratio(keras, ours):.2f}",
+        )

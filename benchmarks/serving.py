@@ -52,27 +52,57 @@ def main(name: str, seconds: float) -> None:
     command = [sys.executable, "-m", "zoo", "serve", name, "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         try:
-            port, path = int(server.stdout.readline().rpartition(":")[2]), f"/v1/models/{name}:predict"
-            print_header("answer", "batch", "model alone, ms", "connections", "requests/s", "images/s", "p50, ms", "p99, ms")
+            port, path = (
+                int(server.stdout.readline().rpartition(":")[2]),
+                f"/v1/models/{name}:predict",
+            )
+            print_header(
+                "answer",
+                "batch",
+                "model alone, ms",
+                "connections",
+                "requests/s",
+                "images/s",
+                "p50, ms",
+                "p99, ms",
+            )
             for answer, signature in (("JSON", "serving_default"), ("PNG", "sample_png")):
                 for batch in (1, 32):
-                    alone, request = own_time(model, signature, batch, repeat=50), body(signature, batch)
+                    alone, request = (
+                        own_time(model, signature, batch, repeat=50),
+                        body(signature, batch),
+                    )
                     for connections in (1, 8, 64):
                         client(port, path, request, time.perf_counter() + seconds / 10)
                         until = time.perf_counter() + seconds
                         with ThreadPoolExecutor(connections) as pool:
-                            clients = [pool.submit(client, port, path, request, until) for _ in range(connections)]
+                            clients = [
+                                pool.submit(client, port, path, request, until)
+                                for _ in range(connections)
+                            ]
                         latencies = np.concatenate([one.result() for one in clients])
                         rate, spread = len(latencies) / seconds, np.percentile(latencies, [50, 99])
                         times = [f"{value * 1000:.1f}" for value in (alone, *spread)]
-                        print_row(answer, batch, times[0], connections, f"{rate:.0f}", f"{rate * batch:.0f}", *times[1:])
+                        print_row(
+                            answer,
+                            batch,
+                            times[0],
+                            connections,
+                            f"{rate:.0f}",
+                            f"{rate * batch:.0f}",
+                            *times[1:],
+                        )
         finally:
             server.terminate()
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("name", nargs="?", default="cvae_mnist", help="A label-conditional model.  [cvae_mnist]")
-    parser.add_argument("--seconds", type=float, default=5, help="How long each line is measured.  [5]")
+    parser.add_argument(
+        "name", nargs="?", default="cvae_mnist", help="A label-conditional model.  [cvae_mnist]"
+    )
+    parser.add_argument(
+        "--seconds", type=float, default=5, help="How long each line is measured.  [5]"
+    )
     given = parser.parse_args()
     main(given.name, given.seconds)

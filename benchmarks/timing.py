@@ -10,8 +10,15 @@ import zoo
 def arguments(description: str, repeat: int) -> argparse.Namespace:
     """The command line of a benchmark: ``--models`` and ``--repeat``."""
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--models", nargs="+", choices=zoo.list_models(), default=zoo.list_models(), metavar="NAME")
-    parser.add_argument("--repeat", type=int, default=repeat, help=f"Rounds, of which the medians are taken.  [{repeat}]")
+    parser.add_argument(
+        "--models", nargs="+", choices=zoo.list_models(), default=zoo.list_models(), metavar="NAME"
+    )
+    parser.add_argument(
+        "--repeat",
+        type=int,
+        default=repeat,
+        help=f"Rounds, of which the medians are taken.  [{repeat}]",
+    )
     return parser.parse_args()
 
 

@@ -8,22 +8,51 @@ from ai_edge_litert.compiled_model import CompiledModel
 from ai_edge_litert.tensor_buffer import TensorBuffer
 from tensorflow.lite.tools import flatbuffer_utils
 
-from zoo import latents, recipes
+from zoo import recipes
+from zoo.inference import noise
+from zoo.inference.litert import LiteRT
 from zoo.models import CVAE, DCGAN, GAN, VAE
-from zoo.runtimes.litert import LiteRT
+
+SMOOTHED = {"class_name": "non_saturating", "config": {"label_smoothing": 0.1}}
 
 VARIATIONAL = {
     "vae_dense": lambda: VAE(latent_dim=4, hidden=(16,)),
-    "vae_convolutional": lambda: VAE(latent_dim=4, hidden=(16,), filters=(4, 8), blocks=1, activation="elu"),
-    "vae_gaussian": lambda: VAE(latent_dim=4, hidden=(16,), likelihood="gaussian", importance_samples=2),
-    "cvae_label": lambda: CVAE(latent_dim=4, hidden=(16,), num_classes=10, filters=(4,), learned_prior=True),
-    "cvae_patch": lambda: CVAE(latent_dim=4, hidden=(16,), condition_shape=(14, 14, 1), condition_at=(14, 0)),
+    "vae_convolutional": lambda: VAE(
+        latent_dim=4, hidden=(16,), filters=(4, 8), blocks=1, activation="elu"
+    ),
+    "vae_gaussian": lambda: VAE(
+        latent_dim=4, hidden=(16,), likelihood="gaussian", importance_samples=2
+    ),
+    "vae_continuous": lambda: VAE(latent_dim=4, hidden=(16,), likelihood="continuous_bernoulli"),
+    "vae_logistic": lambda: VAE(
+        latent_dim=4, hidden=(16,), filters=(4,), likelihood="discretized_logistic"
+    ),
+    "cvae_label": lambda: CVAE(
+        latent_dim=4, hidden=(16,), num_classes=10, filters=(4,), prior="conditional_normal"
+    ),
+    "cvae_patch": lambda: CVAE(
+        latent_dim=4, hidden=(16,), condition_shape=(14, 14, 1), condition_at=(14, 0)
+    ),
 }
 ADVERSARIAL = {
     "gan": lambda: GAN(latent_dim=4, hidden=(16, 8), maxout=((8, 3),)),
-    "gan_label": lambda: GAN(latent_dim=4, hidden=(16,), maxout=((8, 3), (4, 2)), num_classes=10, ema=0.9),
+    "gan_label": lambda: GAN(
+        latent_dim=4, hidden=(16,), maxout=((8, 3), (4, 2)), num_classes=10, ema=0.9
+    ),
     "dcgan": lambda: DCGAN(latent_dim=4, filters=(8, 4), kernel_size=4, ema=0.9),
-    "dcgan_label": lambda: DCGAN(latent_dim=4, filters=(8, 4), num_classes=10, discriminator_steps=2, label_smoothing=0.1),
+    "dcgan_label": lambda: DCGAN(
+        latent_dim=4, filters=(8, 4), num_classes=10, discriminator_steps=2, objective=SMOOTHED
+    ),
+    "dcgan_wasserstein": lambda: DCGAN(
+        latent_dim=4, filters=(8, 4), objective="wasserstein", discriminator_normalization="layer"
+    ),
+    "dcgan_spectral": lambda: DCGAN(
+        latent_dim=4,
+        filters=(8, 4),
+        objective="hinge",
+        discriminator_normalization="spectral",
+        num_classes=10,
+    ),
 }
 MODELS = VARIATIONAL | ADVERSARIAL
 
@@ -46,8 +75,16 @@ def signature_inputs(model, images, labels) -> dict:
     column = condition_column(model, images, labels)
     condition = {"label" if model.num_classes else "condition": column[0]} if column else {}
     z = np.random.default_rng(0).standard_normal((len(images), model.latent_dim), dtype=np.float32)
-    given = {"seed": np.arange(len(images)) + 2**40, "z": z, "images": images} | condition
-    inputs = {name: {spec.name: given[spec.name] for spec in specs} for name, (_, specs) in model.signatures().items()}
+    given = {
+        "seed": np.arange(len(images)) + 2**40,
+        "z": z,
+        "noise": z,
+        "images": images,
+    } | condition
+    inputs = {
+        name: {spec.name: given[spec.name] for spec in specs}
+        for name, (_, specs) in model.signatures().items()
+    }
     return inputs | {"serving_default": inputs["sample"]}
 
 
@@ -55,17 +92,25 @@ def answers(model, inputs) -> dict:
     """What each signature must answer: drawn images by the contract's definition in NumPy, the rest by Keras."""
     seeds = inputs["sample"]
     condition = {name: value for name, value in seeds.items() if name != "seed"}
-    z = latents.normal(seeds["seed"], model.latent_dim)
+    z = noise.normal(seeds["seed"], model.latent_dim)
+    if model.has("prior"):
+        z = model.compute("prior", {"noise": z} | condition)["z"]
     drawn = model.compute("decode", {"z": z} | condition)
     png = {"png_bytes": np.round(drawn["images"] * 255).astype(np.uint8)}
     drawing = {"sample": drawn, "serving_default": drawn, "sample_png": png}
-    return drawing | {name: model.compute(name, given) for name, given in inputs.items() if name not in drawing}
+    return drawing | {
+        name: model.compute(name, given) for name, given in inputs.items() if name not in drawing
+    }
 
 
 def recipe(model):
     """A recipe on real digits that says of the model what it is conditioned on."""
     arguments = inspect.signature(type(model)).parameters
-    config = {name: value for name, value in model.get_config().items() if name in arguments and value is not None}
+    config = {
+        name: value
+        for name, value in model.get_config().items()
+        if name in arguments and value is not None
+    }
     return replace(recipes.named("vae_mnist"), family=type(model).__name__, model=config)
 
 
@@ -99,23 +144,47 @@ class Compiled:
 GATHERING = {"CONCATENATION", "GATHER"}
 LAYOUT = {"DEPTH_TO_SPACE", "PAD", "RESHAPE", "STRIDED_SLICE", "TRANSPOSE"}
 WEIGHT_BEARING = {"CONV_2D", "FULLY_CONNECTED"}
-ARITHMETIC = {"ADD", "ELU", "EXP", "LOG", "LOGISTIC", "MUL", "NEG", "SQUARE", "SQUARED_DIFFERENCE", "SUB", "SUM", "TANH"}
+ARITHMETIC = {
+    "ADD",
+    "ELU",
+    "EXP",
+    "LOG",
+    "LOGISTIC",
+    "MUL",
+    "NEG",
+    "SQUARE",
+    "SQUARED_DIFFERENCE",
+    "SUB",
+    "SUM",
+    "TANH",
+}
 CLIPPING = {"MAXIMUM", "MINIMUM", "RELU", "RELU_0_TO_1"}
 CONVERSIONS = {"DEQUANTIZE", "QUANTIZE"}
-OPERATIONS = GATHERING | LAYOUT | WEIGHT_BEARING | ARITHMETIC | CLIPPING | CONVERSIONS
+# Of likelihoods that no shipped model has.
+CASES = {"ABS", "DIV", "GREATER", "LESS", "SELECT_V2", "SPLIT"}
+OPERATIONS = GATHERING | LAYOUT | WEIGHT_BEARING | ARITHMETIC | CLIPPING | CONVERSIONS | CASES
 
 
 def operations(path):
-    """Each operation of a TF Lite file: (signature, name, types of its inputs, types of its outputs)."""
+    """Each operation of a TF Lite file: (signature, name, types of its inputs and of its outputs).
+
+    A name of a prior's network starts with "prior ".
+    """
     model = flatbuffer_utils.read_model_from_bytearray(path.read_bytes())
     for signature in model.signatureDefs:
         graph = model.subgraphs[signature.subgraphIndex]
         for operation in graph.operators:
             inputs, outputs = (
-                [flatbuffer_utils.type_to_name(graph.tensors[tensor].type) for tensor in tensors if tensor >= 0]
+                [
+                    flatbuffer_utils.type_to_name(graph.tensors[tensor].type)
+                    for tensor in tensors
+                    if tensor >= 0
+                ]
                 for tensors in (operation.inputs, operation.outputs)
             )
             name = flatbuffer_utils.opcode_to_name(model, operation.opcodeIndex)
+            if b"prior" in graph.tensors[operation.outputs[0]].name:
+                name = f"prior {name}"
             yield signature.signatureKey.decode(), name, inputs, outputs
 
 
@@ -146,11 +215,16 @@ def reshapes(path):
 
 
 def check_full_integer(path):
-    """All that has weights takes and gives int8; float32 comes in, goes out, and closes ``score`` behind its networks."""
+    """All networks but a prior's compute in int8, and so does all that computes images.
+
+    Other signatures end in float32 arithmetic on latent variables and log-probabilities.
+    """
     for signature, name, inputs, outputs in operations(path):
-        if name in WEIGHT_BEARING:
+        if name.startswith("prior") or signature in ("prior", "log_prior"):
+            assert "INT8" not in inputs + outputs or name == "prior DEQUANTIZE"
+        elif name in WEIGHT_BEARING:
             assert "FLOAT32" not in inputs + outputs
             assert inputs.count("INT8") == 2
             assert outputs == ["INT8"]
-        elif signature != "score" and name not in CONVERSIONS:
+        elif signature == "decode" and name not in CONVERSIONS:
             assert "FLOAT32" not in inputs + outputs, (signature, name)

@@ -1,6 +1,7 @@
 """Cuts the first images of real data sets into a small folder in tensorflow-datasets' own format.
 
-python tests/make_fixture.py DATA_DIR writes tests/tensorflow_datasets from a folder that tensorflow-datasets prepared.
+python tests/make_fixture.py DATA_DIR writes tests/tensorflow_datasets from a folder that
+tensorflow-datasets prepared.
 """
 
 import json
@@ -23,7 +24,9 @@ def cut(source: Path, target: Path) -> None:
     info = json.loads((source / "dataset_info.json").read_text())
     for split in info["splits"]:
         (file,) = source.glob(f"*-{split['name']}.tfrecord-00000-of-00001")
-        records = list(tf.data.TFRecordDataset(str(file)).take(SPLITS[split["name"]]).as_numpy_iterator())
+        records = list(
+            tf.data.TFRecordDataset(str(file)).take(SPLITS[split["name"]]).as_numpy_iterator()
+        )
         with tf.io.TFRecordWriter(str(target / file.name)) as writer:
             for record in records:
                 writer.write(record)

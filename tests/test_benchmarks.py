@@ -12,7 +12,9 @@ import zoo
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-TABLES = dict(re.findall(r"^python (benchmarks/\w+\.py)\n```\n\n((?:\|.*\n)+)", README, re.MULTILINE))
+TABLES = dict(
+    re.findall(r"^python (benchmarks/\w+\.py)\n```\n\n((?:\|.*\n)+)", README, re.MULTILINE)
+)
 SMALLEST = ["--models", "cvae_mnist", "--repeat", "1"]
 BENCHMARKS = {
     "benchmarks/cold_start.py": (SMALLEST, 1),
@@ -23,10 +25,16 @@ BENCHMARKS = {
 WORDS = {*zoo.list_models(), "keras", "saved_model", "litert float16", "litert int8", "JSON", "PNG"}
 
 
-@pytest.mark.parametrize("script", [pytest.param("benchmarks/cold_start.py", marks=pytest.mark.nightly), *list(BENCHMARKS)[1:]])
+@pytest.mark.parametrize(
+    "script",
+    [pytest.param("benchmarks/cold_start.py", marks=pytest.mark.nightly), *list(BENCHMARKS)[1:]],
+)
 def test_it_prints_the_readmes_table(script):
     arguments, lines = BENCHMARKS[script]
-    command, environment = [sys.executable, script, *arguments], os.environ | {"PYTHONPATH": str(ROOT)}
+    command, environment = (
+        [sys.executable, script, *arguments],
+        os.environ | {"PYTHONPATH": str(ROOT)},
+    )
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment)
     assert done.returncode == 0, done.stderr
     header, rule, *rows = done.stdout.splitlines()

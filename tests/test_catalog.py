@@ -12,10 +12,11 @@ from ai_edge_litert.interpreter import Interpreter
 import zoo
 from tests import harness
 from tests.conftest import FIXTURE
-from zoo import catalog, datasets, evaluation, latents, recipes
-from zoo.runtimes.litert import LiteRT
-from zoo.runtimes.saved_model import SavedModel
-from zoo.verbs import VariationalVerbs
+from zoo import catalog, datasets, evaluation, recipes
+from zoo.inference import noise
+from zoo.inference.litert import LiteRT
+from zoo.inference.methods import Encodes
+from zoo.inference.saved_model import SavedModel
 
 NAMES = zoo.list_models()
 DRAWING = {"sample", "serving_default", "sample_png"}
@@ -72,7 +73,9 @@ def test_saved_model_answers_as_keras_does(folder, inputs, expected):
         for output, value in answer.items():
             if output == "png_bytes":
                 pixels = np.stack([tf.io.decode_png(png) for png in value]).astype(int)
-                assert np.abs(pixels - expected[signature][output]).max() <= 1  # a grey level, where 1e-5 tips the rounding
+                assert (
+                    np.abs(pixels - expected[signature][output]).max() <= 1
+                )  # a grey level, where 1e-5 tips the rounding
             elif output == "score":
                 np.testing.assert_allclose(value, expected[signature][output], rtol=1e-5)
             else:
@@ -110,7 +113,9 @@ def test_no_output_of_a_tflite_file_gets_its_shape_at_run_time(folder, file):
 
 
 @pytest.mark.parametrize("file", ["model.tflite", "model_int8.tflite"])
-def test_tflite_files_have_the_signatures_and_builtin_operations_only(folder, model, inputs, expected, file):
+def test_tflite_files_have_the_signatures_and_builtin_operations_only(
+    folder, model, inputs, expected, file
+):
     path = folder / "1" / "assets.extra" / file
     # Files that were exported earlier compute the shapes inside a network at run time.
     known = harness.OPERATIONS | {"PACK", "SHAPE"}
@@ -125,30 +130,42 @@ def test_tflite_files_have_the_signatures_and_builtin_operations_only(folder, mo
         for n in (1, 3):
             answer = runner(**{name: rows[:n] for name, rows in inputs[signature].items()})
             for output, value in answer.items():
-                assert (value.dtype, value.shape) == (np.float32, (n, *expected[signature][output].shape[1:]))
+                assert (value.dtype, value.shape) == (
+                    np.float32,
+                    (n, *expected[signature][output].shape[1:]),
+                )
 
 
 def test_sample_is_the_contracts_definition_on_every_runtime(name, model, batch):
     given, seeds = harness.conditioning(model, *batch), np.arange(100)
-    drawn = model.decode(latents.normal(seeds, model.latent_dim), **given)
+    drawn = model.decode(noise.normal(seeds, model.latent_dim), **given)
     for runtime, tolerance in (("keras", 0), ("saved_model", 1e-5), ("litert", 2e-3)):
-        np.testing.assert_allclose(zoo.load(name, runtime).sample(100, seed=0, **given), drawn, rtol=0, atol=tolerance)
+        np.testing.assert_allclose(
+            zoo.load(name, runtime).sample(100, seed=0, **given), drawn, rtol=0, atol=tolerance
+        )
 
 
 def test_every_verb_answers_on_litert_as_on_keras(name, model, batch):
     given, images = harness.conditioning(model, *(column[:9] for column in batch)), batch[0][:9]
     lite = zoo.load(name, "litert")
-    z = latents.normal(np.arange(300), model.latent_dim)
+    z = noise.normal(np.arange(300), model.latent_dim)
     one = {key: value[0] for key, value in given.items()}
     np.testing.assert_allclose(lite.decode(z, **one), model.decode(z, **one), rtol=0, atol=2e-3)
-    np.testing.assert_allclose(lite.sample(1, seed=290, **one)[0], lite.decode(z, **one)[290], rtol=0, atol=1e-5)
-    if isinstance(model, VariationalVerbs):
+    np.testing.assert_allclose(
+        lite.sample(1, seed=290, **one)[0], lite.decode(z, **one)[290], rtol=0, atol=1e-5
+    )
+    if isinstance(model, Encodes):
         for ours, theirs in zip(lite.encode(images, **given), model.encode(images, **given)):
             np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-2)
-        for verb, arguments in (("reconstruct", (images,)), ("interpolate", (images, images[::-1]))):
+        for verb, arguments in (
+            ("reconstruct", (images,)),
+            ("interpolate", (images, images[::-1])),
+        ):
             ours, theirs = (getattr(one, verb)(*arguments, **given) for one in (lite, model))
             np.testing.assert_allclose(ours, theirs, rtol=0, atol=2e-3)
-        np.testing.assert_allclose(lite.score(images, **given), model.score(images, **given), rtol=1e-3)
+        np.testing.assert_allclose(
+            lite.score(images, **given), model.score(images, **given), rtol=1e-3
+        )
 
 
 @pytest.mark.parametrize("labelled", [name for name in NAMES if zoo.info(name).num_classes])
@@ -157,8 +174,13 @@ def test_labels_out_of_range_never_reach_the_interpreter(labelled):
     lite.compute = lambda *given: pytest.fail("The interpreter was reached.")
     images = np.zeros((2, *lite.image_shape), "float32")
     verbs = {"sample": (2,), "decode": (np.zeros((2, lite.latent_dim)),)}
-    if isinstance(lite, VariationalVerbs):
-        verbs |= {"encode": (images,), "reconstruct": (images,), "score": (images,), "interpolate": (images, images)}
+    if isinstance(lite, Encodes):
+        verbs |= {
+            "encode": (images,),
+            "reconstruct": (images,),
+            "score": (images,),
+            "interpolate": (images, images),
+        }
     for verb, arguments in verbs.items():
         for labels in (-1, lite.num_classes, [0, lite.num_classes], 2**32, -(2**63)):
             with pytest.raises(ValueError, match="labels must be from 0 to"):
@@ -171,7 +193,9 @@ def test_threads_may_share_a_model_on_litert():
 
     def draw(seed):
         n = 1 + seed % 30
-        np.testing.assert_allclose(lite.sample(n, seed=seed), drawn[seed : seed + n], rtol=0, atol=1e-5)
+        np.testing.assert_allclose(
+            lite.sample(n, seed=seed), drawn[seed : seed + n], rtol=0, atol=1e-5
+        )
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(draw, list(range(30)) * 3))
@@ -185,13 +209,27 @@ def test_the_card_is_complete(name, folder, model):
     assert recipes.from_json(card.recipe) == recipes.named(name)
     assert card.recipe["wall_clock_seconds"] > 0
     measured = list(recipes.named(name).metrics)
-    integer = [f"{metric}@litert-int8" for metric in measured if metric in evaluation.ON_ANY_RUNTIME]
+    integer = [
+        f"{metric}@litert-int8" for metric in measured if metric in evaluation.ON_ANY_RUNTIME
+    ]
     assert integer
     assert [metric["name"] for metric in card.metrics] == measured + integer
     for metric in card.metrics:
-        assert set(metric) == {"name", "value", "stderr", "n", "split", "protocol", "anchor", "command"}
+        assert set(metric) == {
+            "name",
+            "value",
+            "stderr",
+            "n",
+            "split",
+            "protocol",
+            "anchor",
+            "command",
+        }
         assert metric["n"] == (1000 if metric["split"] == "test[:1000]" else 10_000)
-        assert metric["command"] == f"zoo evaluate {name} --metric {metric['name'].replace('@', ' --runtime ')}"
+        assert (
+            metric["command"]
+            == f"zoo evaluate {name} --metric {metric['name'].replace('@', ' --runtime ')}"
+        )
     page = (folder / "README.md").read_text()
     if card.recipe["best"]:
         assert f"after epoch {card.recipe['kept']['epoch']}" in page
@@ -199,11 +237,15 @@ def test_the_card_is_complete(name, folder, model):
     assert all(f"{metric['value']:.2f}" in page for metric in card.metrics)
 
 
-# Read in the papers or in the repositories named; figures that nobody could read again are on no card.
+# Read in the papers or in the repositories named; figures that nobody could read again are on no
+# card.
 PUBLISHED = {
     ("gan_mnist", "parzen"): (225, "table 1"),
     ("vae_dense_mnist", "nll"): (86.76, "1509.00519v2"),
-    ("vae_mnist", "nll"): (81.08, "1606.04934, table 1"),  # -log p; 84.08 is the -ELBO of the same model
+    ("vae_mnist", "nll"): (
+        81.08,
+        "1606.04934, table 1",
+    ),  # -log p; 84.08 is the -ELBO of the same model
     ("cvae_mnist", "nll"): (82.32, "one run of the repository nbip/IWAE, unreviewed"),
     ("cvae_quadrant_mnist", "nll_monte_carlo"): (71.8, "Pyro's tutorial"),
 }
@@ -230,7 +272,9 @@ def test_a_shipped_model_is_compiled_with_a_fresh_optimizer(model):
     new = type(model).from_config(model.get_config())
     for optimizer in model.optimizers():
         assert int(getattr(model, optimizer).iterations) == 0
-        ours, theirs = (getattr(one, optimizer).get_config() | {"name": None} for one in (model, new))
+        ours, theirs = (
+            getattr(one, optimizer).get_config() | {"name": None} for one in (model, new)
+        )
         assert ours == theirs
 
 
@@ -280,7 +324,9 @@ def test_foreign_files_and_broken_cards_are_found(shelf):
 
 
 def test_the_whole_shelf_is_verified(shelf):
-    (shelf.parent / "models.config").write_text(f'model_config_list {{ config {{ name: "{NAMES[0]}" }} }}')
+    (shelf.parent / "models.config").write_text(
+        f'model_config_list {{ config {{ name: "{NAMES[0]}" }} }}'
+    )
     assert catalog.all_problems() == []
     (shelf.parent / f".{NAMES[0]}.0.partial").mkdir()
     (shelf.parent / f".{NAMES[0]}.0.partial" / "card.json").write_text("{}")
@@ -308,7 +354,9 @@ def test_wrong_names_get_the_nearest():
 @pytest.mark.nightly
 def test_evaluate_gives_the_figures_of_the_card_again(name, model):
     recipe, integer = recipes.named(name), zoo.load(name, "litert-int8")
-    measured = evaluation.evaluate(model, name, recipe) + evaluation.evaluate(integer, name, recipe, runtime="litert-int8")
+    measured = evaluation.evaluate(model, name, recipe) + evaluation.evaluate(
+        integer, name, recipe, runtime="litert-int8"
+    )
     stated = zoo.info(name).metrics
     assert [metric["command"] for metric in measured] == [metric["command"] for metric in stated]
     for ours, theirs in zip(measured, stated):

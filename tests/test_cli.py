@@ -20,9 +20,13 @@ import zoo
 from tests import harness
 from tests.conftest import FIXTURE
 from tests.test_training import SMALL
-from zoo import catalog, cli, datasets, evaluation, latents, pictures, recipes, training
+from zoo import catalog, cli, datasets, evaluation, pictures, recipes, training
+from zoo.inference import noise
 
-ENVIRONMENT = os.environ | {"TFDS_DATA_DIR": FIXTURE, "PYTHONPATH": str(Path(zoo.__file__).parent.parent)}
+ENVIRONMENT = os.environ | {
+    "TFDS_DATA_DIR": FIXTURE,
+    "PYTHONPATH": str(Path(zoo.__file__).parent.parent),
+}
 
 
 def run(*arguments, cwd=None):
@@ -52,13 +56,26 @@ def called(capfd, *arguments, status=0):
 def test_list_and_info():
     assert json.loads(run("list", "--json").stdout) == zoo.list_models()
     assert run("list", "*quadrant*").stdout.split() == zoo.list_models("*quadrant*")
-    assert json.loads(run("info", "cvae_mnist", "--json").stdout)["files"] == zoo.info("cvae_mnist").files
+    assert (
+        json.loads(run("info", "cvae_mnist", "--json").stdout)["files"]
+        == zoo.info("cvae_mnist").files
+    )
     assert "published: 82.32" in run("info", "cvae_mnist").stdout
 
 
 @pytest.mark.parametrize("runtime", ["litert", "litert-int8", "saved_model", "keras"])
 def test_sample_writes_a_sheet(tmp_path, runtime):
-    done = run("sample", "cvae_mnist", "--labels", "0-9", "--runtime", runtime, "-o", "digits.png", cwd=tmp_path)
+    done = run(
+        "sample",
+        "cvae_mnist",
+        "--labels",
+        "0-9",
+        "--runtime",
+        runtime,
+        "-o",
+        "digits.png",
+        cwd=tmp_path,
+    )
     assert (done.returncode, done.stderr) == (0, "")
     assert "digits.png" in done.stdout
     with Image.open(tmp_path / "digits.png") as picture:
@@ -111,13 +128,22 @@ def test_evaluate_measures_the_first_images_alone(models, monkeypatch, capfd):
     images, labels = datasets.load("mnist", "test[:60]", FIXTURE)
     nats = zoo.load("run").log_likelihood(datasets.binarize(images), labels, samples=500)
     assert metric["value"] == pytest.approx(-nats.mean(), rel=1e-6)
-    (line,) = called(capfd, "evaluate", "run", "--images", 101, "--data-dir", FIXTURE, status=2).splitlines()
+    (line,) = called(
+        capfd, "evaluate", "run", "--images", 101, "--data-dir", FIXTURE, status=2
+    ).splitlines()
     assert "no split 'test[:101]'; it has test of 100 images, train of 300 images" in line
 
 
 def test_a_value_that_is_no_number_is_null_in_json(models, monkeypatch, capfd):
-    monkeypatch.setitem(evaluation.METRICS, "nll", lambda *_, **__: {"value": float("nan"), "stderr": float("inf"), "n": 1})
-    document = json.loads(called(capfd, "evaluate", models / "run", "--metric", "nll", "--json"), parse_constant=pytest.fail)
+    monkeypatch.setitem(
+        evaluation.METRICS,
+        "nll",
+        lambda *_, **__: {"value": float("nan"), "stderr": float("inf"), "n": 1},
+    )
+    document = json.loads(
+        called(capfd, "evaluate", models / "run", "--metric", "nll", "--json"),
+        parse_constant=pytest.fail,
+    )
     assert (document["metrics"][0]["value"], document["metrics"][0]["stderr"]) == (None, None)
 
 
@@ -134,7 +160,12 @@ def test_progress_says_how_long_it_will_take(capfd):
         report("nll", done, 10_000)
     (tenth,) = capfd.readouterr().err.splitlines()
     assert tenth.startswith("nll: 1000 of 10000, about ")
-    assert [cli.duration(seconds) for seconds in (0.2, 89, 150, 9000)] == ["1 s", "89 s", "3 min", "2.5 h"]
+    assert [cli.duration(seconds) for seconds in (0.2, 89, 150, 9000)] == [
+        "1 s",
+        "89 s",
+        "3 min",
+        "2.5 h",
+    ]
 
 
 def test_verify():
@@ -144,21 +175,47 @@ def test_verify():
 
 
 def test_train_evaluate_and_export(tmp_path):
-    settings = ["--set", "batch_size=100", "--set", "model.hidden=[8]", "--set", "model.latent_dim=3"]
-    done = run("train", "vae_dense_mnist", "--epochs", "1", *settings, "--run-dir", "run", cwd=tmp_path)
+    settings = [
+        "--set",
+        "batch_size=100",
+        "--set",
+        "model.hidden=[8]",
+        "--set",
+        "model.latent_dim=3",
+    ]
+    done = run(
+        "train", "vae_dense_mnist", "--epochs", "1", *settings, "--run-dir", "run", cwd=tmp_path
+    )
     assert done.returncode == 0, done.stderr
     done = run("evaluate", "run", "--metric", "nll", "--json", cwd=tmp_path)
     (metric,) = json.loads(done.stdout)["metrics"]
     assert metric["name"] == "nll"
     assert metric["n"] == 100
-    assert run("export", "run", "--format", "saved_model", "-o", "base", cwd=tmp_path).returncode == 0
-    assert run("export", "run", "--format", "saved_model", "-o", "base", cwd=tmp_path).returncode == 0
+    assert (
+        run("export", "run", "--format", "saved_model", "-o", "base", cwd=tmp_path).returncode == 0
+    )
+    assert (
+        run("export", "run", "--format", "saved_model", "-o", "base", cwd=tmp_path).returncode == 0
+    )
     assert sorted(path.name for path in (tmp_path / "base").iterdir()) == ["1", "2"]
-    done = run("export", "run", "--format", "tflite-int8", "-o", "model.tflite", "--data-dir", FIXTURE, cwd=tmp_path)
+    done = run(
+        "export",
+        "run",
+        "--format",
+        "tflite-int8",
+        "-o",
+        "model.tflite",
+        "--data-dir",
+        FIXTURE,
+        cwd=tmp_path,
+    )
     assert (done.returncode, done.stderr) == (0, "")
     harness.check_full_integer(tmp_path / "model.tflite")
     done = run("evaluate", "run", "--runtime", "litert-int8", cwd=tmp_path)
-    assert (done.returncode, done.stderr) == (2, "zoo: run has no files for the runtime 'litert-int8'; there is keras.\n")
+    assert (done.returncode, done.stderr) == (
+        2,
+        "zoo: run has no files for the runtime 'litert-int8'; there is keras.\n",
+    )
 
 
 def test_resume_reads_the_runs_own_recipe_and_extends_it(models, tmp_path, monkeypatch, capfd):
@@ -166,17 +223,27 @@ def test_resume_reads_the_runs_own_recipe_and_extends_it(models, tmp_path, monke
     monkeypatch.chdir(tmp_path)
     resume = ("train", "cvae_mnist", "--resume", "--data-dir", FIXTURE)
     written = called(capfd, *resume)
-    assert "Nothing is left to train in runs/cvae_mnist: its 3 epochs are done. More --epochs extend it." in written
-    (line,) = called(capfd, *resume, "--set", "batch_size=50", "--set", "split=train", status=2).splitlines()
+    assert (
+        "Nothing is left to train in runs/cvae_mnist: its 3 epochs are done. More --epochs extend it."
+        in written
+    )
+    (line,) = called(
+        capfd, *resume, "--set", "batch_size=50", "--set", "split=train", status=2
+    ).splitlines()
     assert "batch_size of the run in runs/cvae_mnist is 100; received: 50." in line
     (line,) = called(capfd, *resume, "--epochs", 2, status=2).splitlines()
     assert "epochs must be at least 3, those of the recipe; received: 2." in line
-    (line,) = called(capfd, "train", "gan_mnist", "--resume", "--run-dir", "runs/cvae_mnist", status=2).splitlines()
+    (line,) = called(
+        capfd, "train", "gan_mnist", "--resume", "--run-dir", "runs/cvae_mnist", status=2
+    ).splitlines()
     assert "family of the run in runs/cvae_mnist is CVAE; received the name of a GAN" in line
     written = called(capfd, *resume, "--epochs", 4, "--set", "batch_size=100")
     assert "runs/cvae_mnist: CVAE on mnist, 3 of 4 epochs are done." in written
     assert [line["epoch"] for line in training.history("runs/cvae_mnist")] == [1, 2, 3, 4]
-    assert training.read_recipe("runs/cvae_mnist").cycles == [*SMALL.cycles, [1, *SMALL.cycles[-1][1:]]]
+    assert training.read_recipe("runs/cvae_mnist").cycles == [
+        *SMALL.cycles,
+        [1, *SMALL.cycles[-1][1:]],
+    ]
 
 
 PATHS = ["run", "gan.keras", "mine"]
@@ -194,7 +261,7 @@ def test_sample_info_and_export_take_a_path(models, name, tmp_path, monkeypatch,
     assert f"{card['family']} on" in called(capfd, "info", name)
     called(capfd, "export", name, "--format", "tflite", "-o", tmp_path / "x.tflite")
     runner = Interpreter(str(tmp_path / "x.tflite")).get_signature_runner("decode")
-    z = latents.normal(np.arange(4), card["latent_dim"])
+    z = noise.normal(np.arange(4), card["latent_dim"])
     label = {"label": np.arange(4, dtype=np.int32)} if card["num_classes"] else {}
     np.testing.assert_allclose(runner(z=z, **label)["images"], images, atol=2e-3)
 
@@ -217,7 +284,10 @@ def test_evaluate_takes_a_run_and_an_artifact_and_prints_one_document(models, mo
 
 def test_verify_takes_the_folder_of_an_artifact(models, tmp_path, capfd):
     shutil.copytree(models / "mine", tmp_path / "copy")
-    assert json.loads(called(capfd, "verify", tmp_path / "copy", "cvae_mnist", "--json")) == {"ok": True, "problems": []}
+    assert json.loads(called(capfd, "verify", tmp_path / "copy", "cvae_mnist", "--json")) == {
+        "ok": True,
+        "problems": [],
+    }
     (tmp_path / "copy" / "samples.png").write_bytes(b"")
     with pytest.raises(SystemExit, match="1"):
         cli.main(["verify", str(tmp_path / "copy"), "--json"])
@@ -230,10 +300,22 @@ def test_verify_takes_the_folder_of_an_artifact(models, tmp_path, capfd):
     ("arguments", "status", "sentence"),
     [
         (["verify", "run"], 2, "verify compares an artifact with its card, but run is a run."),
-        (["evaluate", "gan.keras"], 2, "gan.keras has no recipe, which names the data and the metrics: name the folder of"),
+        (
+            ["evaluate", "gan.keras"],
+            2,
+            "gan.keras has no recipe, which names the data and the metrics: name the folder of",
+        ),
         (["sample", "rnu"], 2, "There is no model 'rnu'; the nearest is 'run'."),
-        (["sample", "gan.keras", "--runtime", "litert"], 2, "gan.keras has no files for the runtime 'litert'; there is keras."),
-        (["info", "./gna.keras"], 2, "There is no model './gna.keras'; the nearest is 'gan.keras'."),
+        (
+            ["sample", "gan.keras", "--runtime", "litert"],
+            2,
+            "gan.keras has no files for the runtime 'litert'; there is keras.",
+        ),
+        (
+            ["info", "./gna.keras"],
+            2,
+            "There is no model './gna.keras'; the nearest is 'gan.keras'.",
+        ),
         (["serve", "run", "./run"], 2, "run and ./run would both be served as 'run': rename one."),
     ],
 )
@@ -244,18 +326,35 @@ def test_a_wrong_path_is_one_line(models, arguments, status, sentence, monkeypat
 
 
 def test_serve_takes_paths_and_leaves_nothing_behind(models, tmp_path):
-    command = [sys.executable, "-m", "zoo", "serve", "run", "gan.keras", "mine", "vae_mnist", "--port", "0"]
+    command = [
+        sys.executable,
+        "-m",
+        "zoo",
+        "serve",
+        "run",
+        "gan.keras",
+        "mine",
+        "vae_mnist",
+        "--port",
+        "0",
+    ]
     environment = ENVIRONMENT | {"TMPDIR": str(tmp_path)}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=models, env=environment) as server:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, cwd=models, env=environment
+    ) as server:
         try:
             names, _, port = server.stdout.readline().strip().rpartition(" on http://127.0.0.1:")
             assert names == "Serving run, gan, mine, vae_mnist"
             for name, path in (("run", "run"), ("gan", "gan.keras"), ("mine", "mine")):
                 label = {"label": 0} if name != "gan" else {}
                 body = json.dumps({"instances": [{"seed": 5} | label]}).encode()
-                with urllib.request.urlopen(f"http://127.0.0.1:{port}/v1/models/{name}:predict", body) as answer:
+                with urllib.request.urlopen(
+                    f"http://127.0.0.1:{port}/v1/models/{name}:predict", body
+                ) as answer:
                     (image,) = json.load(answer)["predictions"]
-                expected = zoo.load(models / path).sample(1, seed=5, **({"labels": 0} if label else {}))[0]
+                expected = zoo.load(models / path).sample(
+                    1, seed=5, **({"labels": 0} if label else {})
+                )[0]
                 np.testing.assert_allclose(image, expected, atol=1e-5)
             assert list(tmp_path.glob("zoo-serve-*"))
         finally:
@@ -269,7 +368,18 @@ def test_int8_without_data_says_where_they_were_sought(tmp_path, monkeypatch, ca
 
     monkeypatch.setattr("socket.getaddrinfo", refuse)
     with pytest.raises(SystemExit) as stop:
-        cli.main(["export", "vae_mnist", "--format", "tflite-int8", "-o", str(tmp_path / "x"), "--data-dir", str(tmp_path)])
+        cli.main(
+            [
+                "export",
+                "vae_mnist",
+                "--format",
+                "tflite-int8",
+                "-o",
+                str(tmp_path / "x"),
+                "--data-dir",
+                str(tmp_path),
+            ]
+        )
     assert stop.value.code == 1
     (line,) = capfd.readouterr().err.splitlines()
     assert f"mnist is not in {tmp_path}" in line
@@ -277,7 +387,17 @@ def test_int8_without_data_says_where_they_were_sought(tmp_path, monkeypatch, ca
 
 
 def test_int8_of_a_gan_needs_no_data(tmp_path):
-    done = run("export", "cdcgan_mnist", "--format", "tflite-int8", "-o", "x.tflite", "--data-dir", "none", cwd=tmp_path)
+    done = run(
+        "export",
+        "cdcgan_mnist",
+        "--format",
+        "tflite-int8",
+        "-o",
+        "x.tflite",
+        "--data-dir",
+        "none",
+        cwd=tmp_path,
+    )
     assert (done.returncode, done.stderr) == (0, "")
     assert [path.name for path in tmp_path.iterdir()] == ["x.tflite"]
 
@@ -286,14 +406,30 @@ def test_int8_of_a_gan_needs_no_data(tmp_path):
     ("arguments", "status", "sentence"),
     [
         (["sample", "cvae_mnits"], 2, "no model 'cvae_mnits'; the nearest is 'cvae_mnist'"),
-        (["sample", "cvae_mnist", "--labels", "0-x"], 2, "'0-x' is not a list of labels: write 7, 0-9 or 1,4"),
+        (
+            ["sample", "cvae_mnist", "--labels", "0-x"],
+            2,
+            "'0-x' is not a list of labels: write 7, 0-9 or 1,4",
+        ),
         (["sample", "cvae_mnist", "--labels", "9-0"], 2, "empty range"),
-        (["sample", "cvae_mnist", "--labels", "10"], 2, "labels must be from 0 to 9, but 10 is among them"),
-        (["sample", "vae_mnist", "--labels", "1"], 2, "not conditional on a label"),
+        (
+            ["sample", "cvae_mnist", "--labels", "10"],
+            2,
+            "labels must be from 0 to 9, but 10 is among them",
+        ),
+        (["sample", "vae_mnist", "--labels", "1"], 2, "labels must be None"),
         (["sample", "cvae_quadrant_mnist"], 2, "give one of 14x14 pixels with --condition"),
         (["sample", "no/such/model"], 2, "There is no model 'no/such/model'"),
-        (["train", "vae_mnist", "--set", "optimizer=Adm"], 2, "no optimizer 'Adm' in Keras; the nearest is 'Adam'"),
-        (["train", "vae_mnist", "--set", "binarize=static"], 2, "binarize must be one of dynamic, None"),
+        (
+            ["train", "vae_mnist", "--set", "optimizer=Adm"],
+            2,
+            "no optimizer 'Adm' in Keras; the nearest is 'Adam'",
+        ),
+        (
+            ["train", "vae_mnist", "--set", "binarize=static"],
+            2,
+            "binarize must be one of dynamic, None",
+        ),
         (["train", "vae_mnist", "--set", "model=3"], 2, "model has parts: write model.KEY=VALUE"),
         (["sample", "cvae_mnist", "-n", "0"], 2, "0 is not in the range x>=1"),
         (["sample", "cvae_mnist", "--seed", "-1"], 2, "-1 is not in the range"),
@@ -301,7 +437,11 @@ def test_int8_of_a_gan_needs_no_data(tmp_path):
         (["sample", "cvae_mnist", "--runtime", "torch"], 2, "'torch' is not one of"),
         (["info", "nothing"], 2, "There is no model 'nothing'"),
         (["train", "vae_mnits"], 2, "no recipe 'vae_mnits'; the nearest is 'vae_mnist'"),
-        (["train", "vae_mnist", "--set", "batchsize=1"], 2, "no setting 'batchsize'; the nearest is 'batch_size'"),
+        (
+            ["train", "vae_mnist", "--set", "batchsize=1"],
+            2,
+            "no setting 'batchsize'; the nearest is 'batch_size'",
+        ),
         (["train", "vae_mnist", "--set", "cycles"], 2, "--set takes KEY=VALUE"),
         (
             ["train", "vae_mnist", "--set", "cycles=many"],
@@ -309,8 +449,16 @@ def test_int8_of_a_gan_needs_no_data(tmp_path):
             "cycles must be a list of [epochs, learning rate, {attribute: value}], not 'many'",
         ),
         (["train", "vae_mnist", "--set", "model.layers=3"], 2, "does not take these arguments"),
-        (["train", "vae_mnist", "--set", "batch_size=1000"], 2, "A batch of 1000 images does not fit"),
-        (["train", "vae_mnist", "--resume", "--run-dir", "none"], 1, "to resume from: start without --resume"),
+        (
+            ["train", "vae_mnist", "--set", "batch_size=1000"],
+            2,
+            "A batch of 1000 images does not fit",
+        ),
+        (
+            ["train", "vae_mnist", "--resume", "--run-dir", "none"],
+            1,
+            "to resume from: start without --resume",
+        ),
         (["evaluate", "vae_mnist", "--metric", "fid"], 2, "not measured by 'fid'"),
         (
             ["evaluate", "vae_mnist", "--metric", "nll", "--runtime", "litert-int8"],
@@ -318,7 +466,11 @@ def test_int8_of_a_gan_needs_no_data(tmp_path):
             "not measured by 'nll' on the runtime litert-int8; there are nll_decoded",
         ),
         (["export", "vae_mnist", "--format", "onnx", "-o", "x"], 2, "'onnx' is not one of"),
-        (["export", "vae_mnist", "--format", "saved_model", "-o", "/dev/null"], 1, "/dev/null must be a folder"),
+        (
+            ["export", "vae_mnist", "--format", "saved_model", "-o", "/dev/null"],
+            1,
+            "/dev/null must be a folder",
+        ),
         (["verify", "nothing"], 2, "There is no model 'nothing'"),
         (["lst"], 2, "No such command 'lst'"),
     ],

@@ -1,7 +1,7 @@
 """TF Serving's REST and gRPC APIs as its documentation has them, asked of a server that serves the zoo.
 
-``TF_SERVING_REST_URL`` (http://localhost:8501, say) and ``TF_SERVING_GRPC_URL`` (localhost:8500) name a real TF Serving;
-without the first it is ``zoo serve`` that is asked, which has no gRPC.
+``TF_SERVING_REST_URL`` (http://localhost:8501, say) and ``TF_SERVING_GRPC_URL`` (localhost:8500)
+name a real TF Serving; without the first it is ``zoo serve`` that is asked, which has no gRPC.
 """
 
 import base64
@@ -54,7 +54,9 @@ def ask(rest):
     def ask(path, body=None):
         data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
         try:
-            with urllib.request.urlopen(urllib.request.Request(f"{rest}/v1/models/{path}", data), timeout=60) as answer:
+            with urllib.request.urlopen(
+                urllib.request.Request(f"{rest}/v1/models/{path}", data), timeout=60
+            ) as answer:
                 return answer.status, json.load(answer)
         except urllib.error.HTTPError as error:
             return error.code, json.load(error)
@@ -85,7 +87,11 @@ ROWS = [{"seed": seed, "label": label} for seed, label in zip(SEEDS, LABELS)]
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("version", ["", "/versions/1"])
 def test_status(ask, name, version):
-    available = {"version": "1", "state": "AVAILABLE", "status": {"error_code": "OK", "error_message": ""}}
+    available = {
+        "version": "1",
+        "state": "AVAILABLE",
+        "status": {"error_code": "OK", "error_message": ""},
+    }
     assert ask(name + version) == (200, {"model_version_status": [available]})
 
 
@@ -97,7 +103,10 @@ def test_metadata(ask, version):
     signatures = answer["metadata"]["signature_def"]["signature_def"]
 
     def specs(tensors):
-        return {name: (t["dtype"], [dim["size"] for dim in t["tensor_shape"]["dim"]]) for name, t in tensors.items()}
+        return {
+            name: (t["dtype"], [dim["size"] for dim in t["tensor_shape"]["dim"]])
+            for name, t in tensors.items()
+        }
 
     label, drawn = ("DT_INT32", ["-1"]), ("DT_FLOAT", ["-1", "28", "28", "1"])
     for name in ("serving_default", "sample"):
@@ -125,7 +134,12 @@ def test_predict_in_rows_and_columns(ask, model, name, version):
 def test_a_single_input_may_go_unnamed(ask, model):
     drawn = model("vae_mnist").sample(3, seed=SEEDS)
     close(ask("vae_mnist:predict", {"instances": SEEDS})[1]["predictions"], drawn)
-    close(ask("vae_mnist:predict", {"instances": [{"seed": seed} for seed in SEEDS]})[1]["predictions"], drawn)
+    close(
+        ask("vae_mnist:predict", {"instances": [{"seed": seed} for seed in SEEDS]})[1][
+            "predictions"
+        ],
+        drawn,
+    )
     close(ask("vae_mnist:predict", {"inputs": SEEDS})[1]["outputs"], drawn)
     close(ask("vae_mnist:predict", {"inputs": {"seed": SEEDS}})[1]["outputs"], drawn)
 
@@ -133,12 +147,16 @@ def test_a_single_input_may_go_unnamed(ask, model):
 def test_several_outputs_are_objects(ask, model, images):
     mean, log_var = model("cvae_mnist").encode(images, LABELS)
     rows = [{"images": image.tolist(), "label": label} for image, label in zip(images, LABELS)]
-    predictions = ask("cvae_mnist:predict", {"signature_name": "encode", "instances": rows})[1]["predictions"]
+    predictions = ask("cvae_mnist:predict", {"signature_name": "encode", "instances": rows})[1][
+        "predictions"
+    ]
     assert all(set(row) == {"mean", "log_var"} for row in predictions)
     close([row["mean"] for row in predictions], mean)
     close([row["log_var"] for row in predictions], log_var)
     inputs = {"images": images.tolist(), "label": LABELS}
-    outputs = ask("cvae_mnist:predict", {"signature_name": "encode", "inputs": inputs})[1]["outputs"]
+    outputs = ask("cvae_mnist:predict", {"signature_name": "encode", "inputs": inputs})[1][
+        "outputs"
+    ]
     assert set(outputs) == {"mean", "log_var"}
     close(outputs["mean"], mean)
     close(outputs["log_var"], log_var)
@@ -161,11 +179,19 @@ def test_every_signature_answers(ask, model, images):
 
 def test_bytes_come_in_base64(ask, model):
     drawn = np.round(model("cvae_mnist").sample(3, LABELS, seed=SEEDS) * 255)
-    for given, key in (({"instances": ROWS}, "predictions"), ({"inputs": {"seed": SEEDS, "label": LABELS}}, "outputs")):
+    for given, key in (
+        ({"instances": ROWS}, "predictions"),
+        ({"inputs": {"seed": SEEDS, "label": LABELS}}, "outputs"),
+    ):
         answer = ask("cvae_mnist:predict", {"signature_name": "sample_png"} | given)[1][key]
         assert all(set(png) == {"b64"} for png in answer)
-        pixels = [np.asarray(Image.open(io.BytesIO(base64.b64decode(png["b64"], validate=True))), int) for png in answer]
-        assert np.abs(np.stack(pixels)[..., None] - drawn).max() <= 1  # a grey level, where 1e-5 tips the rounding
+        pixels = [
+            np.asarray(Image.open(io.BytesIO(base64.b64decode(png["b64"], validate=True))), int)
+            for png in answer
+        ]
+        assert (
+            np.abs(np.stack(pixels)[..., None] - drawn).max() <= 1
+        )  # a grey level, where 1e-5 tips the rounding
 
 
 def test_rows_are_independent_of_the_batch(ask):
@@ -174,7 +200,10 @@ def test_rows_are_independent_of_the_batch(ask):
         close(ask("cvae_mnist:predict", {"instances": [row]})[1]["predictions"], [image])
 
 
-@pytest.mark.parametrize("path", ["nothing", "cvae_mnist/versions/9", "nothing/metadata", "cvae_mnist/versions/9/metadata"])
+@pytest.mark.parametrize(
+    "path",
+    ["nothing", "cvae_mnist/versions/9", "nothing/metadata", "cvae_mnist/versions/9/metadata"],
+)
 def test_what_is_not_served_is_404(ask, path):
     status, answer = ask(path)
     assert (status, list(answer)) == (404, ["error"])
@@ -247,7 +276,9 @@ def predict(channel):
         request.model_spec.name, request.model_spec.signature_name = name, signature
         for key, value in inputs.items():
             request.inputs[key].CopyFrom(tf.make_tensor_proto(value))
-        answer = prediction_service_pb2_grpc.PredictionServiceStub(channel).Predict(request, timeout=60)
+        answer = prediction_service_pb2_grpc.PredictionServiceStub(channel).Predict(
+            request, timeout=60
+        )
         assert (answer.model_spec.name, answer.model_spec.version.value) == (name, 1)
         return {key: tf.make_ndarray(value) for key, value in answer.outputs.items()}
 
@@ -264,13 +295,23 @@ def test_grpc_predict(predict, model, images):
         answer = predict("cvae_mnist", signature, seed=SEED, label=LABEL)
         assert set(answer) == {"images"}
         close(answer["images"], drawn)
-    for png, image in zip(predict("cvae_mnist", "sample_png", seed=SEED, label=LABEL)["png_bytes"], drawn):
-        assert np.abs(np.asarray(Image.open(io.BytesIO(png)), int)[..., None] - np.round(image * 255)).max() <= 1
+    for png, image in zip(
+        predict("cvae_mnist", "sample_png", seed=SEED, label=LABEL)["png_bytes"], drawn
+    ):
+        assert (
+            np.abs(
+                np.asarray(Image.open(io.BytesIO(png)), int)[..., None] - np.round(image * 255)
+            ).max()
+            <= 1
+        )
     answer = predict("cvae_mnist", "encode", images=images, label=LABEL)
     mean, log_var = cvae.encode(images, LABELS)
     close(answer["mean"], mean)
     close(answer["log_var"], log_var)
-    close(predict("vae_mnist", "sample", seed=SEED)["images"], model("vae_mnist").sample(3, seed=SEEDS))
+    close(
+        predict("vae_mnist", "sample", seed=SEED)["images"],
+        model("vae_mnist").sample(3, seed=SEEDS),
+    )
 
 
 def test_grpc_status_and_metadata(channel):
@@ -283,14 +324,25 @@ def test_grpc_status_and_metadata(channel):
 
     request = get_model_status_pb2.GetModelStatusRequest()
     request.model_spec.name = "cvae_mnist"
-    (version,) = model_service_pb2_grpc.ModelServiceStub(channel).GetModelStatus(request, timeout=60).model_version_status
-    assert (version.version, version.state) == (1, get_model_status_pb2.ModelVersionStatus.AVAILABLE)
+    (version,) = (
+        model_service_pb2_grpc.ModelServiceStub(channel)
+        .GetModelStatus(request, timeout=60)
+        .model_version_status
+    )
+    assert (version.version, version.state) == (
+        1,
+        get_model_status_pb2.ModelVersionStatus.AVAILABLE,
+    )
     request = get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=["signature_def"])
     request.model_spec.name = "cvae_mnist"
-    answer = prediction_service_pb2_grpc.PredictionServiceStub(channel).GetModelMetadata(request, timeout=60)
+    answer = prediction_service_pb2_grpc.PredictionServiceStub(channel).GetModelMetadata(
+        request, timeout=60
+    )
     signatures = get_model_metadata_pb2.SignatureDefMap()
     assert answer.metadata["signature_def"].Unpack(signatures)
-    assert set(zoo.load("cvae_mnist").signatures()) | {"serving_default"} <= set(signatures.signature_def)
+    assert set(zoo.load("cvae_mnist").signatures()) | {"serving_default"} <= set(
+        signatures.signature_def
+    )
 
 
 @pytest.mark.parametrize(
@@ -298,7 +350,12 @@ def test_grpc_status_and_metadata(channel):
     [
         ("nothing", "sample", {"seed": SEED}, "NOT_FOUND"),
         ("cvae_mnist", "sample", {"seed": SEED}, "INVALID_ARGUMENT"),
-        ("cvae_mnist", "sample", {"seed": SEED.astype(np.int32), "label": LABEL}, "INVALID_ARGUMENT"),
+        (
+            "cvae_mnist",
+            "sample",
+            {"seed": SEED.astype(np.int32), "label": LABEL},
+            "INVALID_ARGUMENT",
+        ),
     ],
 )
 def test_grpc_errors(predict, name, signature, inputs, code):
@@ -310,11 +367,15 @@ def test_grpc_errors(predict, name, signature, inputs, code):
 
 
 def run(*arguments, cwd):
-    return subprocess.run([sys.executable, CLIENT, *arguments], capture_output=True, text=True, cwd=cwd)
+    return subprocess.run(
+        [sys.executable, CLIENT, *arguments], capture_output=True, text=True, cwd=cwd
+    )
 
 
 def sheet(folder, name, seeds):
-    return np.stack([np.asarray(Image.open(folder / f"{name}-{seed}.png"), int) for seed in seeds])[..., None]
+    return np.stack([np.asarray(Image.open(folder / f"{name}-{seed}.png"), int) for seed in seeds])[
+        ..., None
+    ]
 
 
 @pytest.mark.parametrize(("name", "label"), [("cvae_mnist", ["--label", "7"]), ("vae_mnist", [])])
@@ -322,7 +383,10 @@ def test_the_example_client_writes_pictures(rest, model, name, label, tmp_path):
     done = run(name, *label, "--url", rest, "-n", "3", "--seed", "5", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert f"{name}, version 1: AVAILABLE\nrows: (3, 28, 28, 1)\n" in done.stdout
-    assert float(re.search(r"columns: \(3, 28, 28, 1\), at most (\S+) from the rows", done.stdout)[1]) <= 1e-5
+    assert (
+        float(re.search(r"columns: \(3, 28, 28, 1\), at most (\S+) from the rows", done.stdout)[1])
+        <= 1e-5
+    )
     drawn = model(name).sample(3, 7 if label else None, seed=5)
     assert np.abs(sheet(tmp_path, name, [5, 6, 7]) - np.round(drawn * 255)).max() <= 1
 
@@ -330,7 +394,10 @@ def test_the_example_client_writes_pictures(rest, model, name, label, tmp_path):
 def test_the_example_client_speaks_grpc(grpc_server, rest, tmp_path):
     done = run("cvae_mnist", "--label", "7", "--url", rest, "--grpc", grpc_server, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert float(re.search(r"gRPC: \(4, 28, 28, 1\), at most (\S+) from the rows", done.stdout)[1]) <= 1e-5
+    assert (
+        float(re.search(r"gRPC: \(4, 28, 28, 1\), at most (\S+) from the rows", done.stdout)[1])
+        <= 1e-5
+    )
 
 
 def test_the_example_client_says_what_the_server_refuses(rest, tmp_path):
@@ -348,7 +415,9 @@ def test_the_example_client_says_what_the_server_refuses(rest, tmp_path):
 def test_the_example_client_says_where_there_is_no_server(url, tmp_path):
     done = run("cvae_mnist", "--url", url, cwd=tmp_path)
     assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (1, "", 1), done.stderr
-    assert done.stderr.startswith(f"There is no TF Serving that answers at {url}/v1/models/cvae_mnist (")
+    assert done.stderr.startswith(
+        f"There is no TF Serving that answers at {url}/v1/models/cvae_mnist ("
+    )
 
 
 def test_the_example_client_tells_the_port_of_grpc_from_that_of_rest(tmp_path):
@@ -357,9 +426,13 @@ def test_the_example_client_tells_the_port_of_grpc_from_that_of_rest(tmp_path):
         def answer():
             with listener.accept()[0] as connection:
                 connection.recv(1000)
-                connection.sendall(bytes.fromhex("000000040000000000"))  # gRPC's first frame, HTTP/2's SETTINGS
+                connection.sendall(
+                    bytes.fromhex("000000040000000000")
+                )  # gRPC's first frame, HTTP/2's SETTINGS
 
         thread.submit(answer)
-        done = run("cvae_mnist", "--url", f"http://127.0.0.1:{listener.getsockname()[1]}", cwd=tmp_path)
+        done = run(
+            "cvae_mnist", "--url", f"http://127.0.0.1:{listener.getsockname()[1]}", cwd=tmp_path
+        )
     assert (done.returncode, len(done.stderr.splitlines())) == (1, 1), done.stderr
     assert "does not speak HTTP" in done.stderr

@@ -26,11 +26,15 @@ def test_named_sets_are_images_in_0_1(name):
 
 def test_a_dataset_of_the_user_reads_like_a_name(digits):
     images, labels = digits
-    pixels = tf.data.Dataset.from_tensor_slices((np.round(images * 255).astype(np.uint8), labels.astype(np.int64)))
+    pixels = tf.data.Dataset.from_tensor_slices(
+        (np.round(images * 255).astype(np.uint8), labels.astype(np.int64))
+    )
     read = datasets.load(pixels)
     np.testing.assert_array_equal(read[0], images)
     np.testing.assert_array_equal(read[1], labels)
-    alone, none = datasets.load(tf.data.Dataset.from_tensor_slices(images).filter(lambda image: True))
+    alone, none = datasets.load(
+        tf.data.Dataset.from_tensor_slices(images).filter(lambda image: True)
+    )
     np.testing.assert_array_equal(alone, images)
     assert none is None
     tensors = np.zeros((300, 2), np.float32) + 0.5
@@ -45,7 +49,9 @@ def take(dataset, n):
 def test_an_epoch_has_each_image_once_in_an_order_of_its_own(digits):
     images, _ = digits
     rows = take(datasets.batches(images, np.arange(300), batch_size=100, seed=1), 6)
-    first, second = (np.concatenate([row[1] for row in rows[start : start + 3]]) for start in (0, 3))
+    first, second = (
+        np.concatenate([row[1] for row in rows[start : start + 3]]) for start in (0, 3)
+    )
     assert sorted(first) == sorted(second) == list(range(300))
     assert (first != second).any()
     np.testing.assert_array_equal(rows[0][0], images[rows[0][1]])
@@ -53,7 +59,12 @@ def test_an_epoch_has_each_image_once_in_an_order_of_its_own(digits):
 
 def test_the_same_seed_gives_the_same_batches_and_a_later_epoch_goes_on(digits):
     def rows(seed, first_epoch=0, n=6):
-        return take(datasets.batches(*digits, batch_size=100, seed=seed, dynamic=True, first_epoch=first_epoch), n)
+        return take(
+            datasets.batches(
+                *digits, batch_size=100, seed=seed, dynamic=True, first_epoch=first_epoch
+            ),
+            n,
+        )
 
     for one, two in zip(rows(1), rows(1)):
         np.testing.assert_array_equal(one[0], two[0])
@@ -64,7 +75,12 @@ def test_the_same_seed_gives_the_same_batches_and_a_later_epoch_goes_on(digits):
 
 def test_dynamic_binarization_draws_anew_with_the_grey_values_as_means(digits):
     images = digits[0][:1].repeat(4, axis=0)
-    drawn = np.stack([row.numpy() for row in datasets.batches(images, batch_size=4, seed=0, dynamic=True).take(500)])
+    drawn = np.stack(
+        [
+            row.numpy()
+            for row in datasets.batches(images, batch_size=4, seed=0, dynamic=True).take(500)
+        ]
+    )
     assert set(np.unique(drawn)) == {0, 1}
     mean = drawn.reshape(2000, -1).mean(axis=0)
     grey = images[0].ravel()
@@ -94,21 +110,43 @@ def test_without_a_seed_it_is_one_pass_in_order(digits):
 @pytest.mark.parametrize(
     ("call", "error", "sentence"),
     [
-        (lambda: datasets.load("mnist_", data_dir=FIXTURE), ValueError, "no data set 'mnist_'.*the zoo uses"),
-        (lambda: datasets.load("mnist", "tset", FIXTURE), ValueError, "no split 'tset'; it has test of 100 images, train"),
-        (lambda: datasets.load(tf.data.Dataset.range(3)), ValueError, "elements image or \\(image, label\\)"),
+        (
+            lambda: datasets.load("mnist_", data_dir=FIXTURE),
+            ValueError,
+            "no data set 'mnist_'.*the zoo uses",
+        ),
+        (
+            lambda: datasets.load("mnist", "tset", FIXTURE),
+            ValueError,
+            "no split 'tset'; it has test of 100 images, train",
+        ),
+        (
+            lambda: datasets.load(tf.data.Dataset.range(3)),
+            ValueError,
+            "elements image or \\(image, label\\)",
+        ),
         (
             lambda: datasets.load(tf.data.Dataset.from_tensor_slices(np.full((2, 2, 2, 1), 7.0))),
             ValueError,
             "lie in \\[0, 1\\]",
         ),
         (
-            lambda: datasets.load(tf.data.Dataset.from_tensor_slices((np.zeros((2, 2, 2, 1)), np.eye(2, dtype=int)))),
+            lambda: datasets.load(
+                tf.data.Dataset.from_tensor_slices((np.zeros((2, 2, 2, 1)), np.eye(2, dtype=int)))
+            ),
             ValueError,
             "an integer label or a float tensor",
         ),
-        (lambda: datasets.batches(np.zeros((3, 2, 2, 1)), batch_size=4, seed=0), ValueError, "batch of 4 images does not fit"),
-        (lambda: datasets.batches(np.zeros((3, 2, 2, 1)), batch_size=1, dynamic=True), ValueError, "give a seed"),
+        (
+            lambda: datasets.batches(np.zeros((3, 2, 2, 1)), batch_size=4, seed=0),
+            ValueError,
+            "batch of 4 images does not fit",
+        ),
+        (
+            lambda: datasets.batches(np.zeros((3, 2, 2, 1)), batch_size=1, dynamic=True),
+            ValueError,
+            "give a seed",
+        ),
     ],
 )
 def test_errors_say_what_is_right(call, error, sentence):
@@ -122,7 +160,8 @@ def test_without_data_and_network_the_error_says_where_it_looked(tmp_path, monke
 
     monkeypatch.setattr("socket.getaddrinfo", refuse)
     with pytest.raises(
-        FileNotFoundError, match=f"mnist is not in {tmp_path}.*cannot be downloaded.*TFDS_DATA_DIR or --data-dir"
+        FileNotFoundError,
+        match=f"mnist is not in {tmp_path}.*cannot be downloaded.*TFDS_DATA_DIR or --data-dir",
     ):
         datasets.load("mnist", data_dir=str(tmp_path))
     assert not any(tmp_path.rglob("*.tfrecord*"))

@@ -14,20 +14,26 @@ import kubernetes
 import numpy as np
 import pytest
 import yaml
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format, wrappers_pb2
+from google.protobuf import (
+    descriptor_pb2,
+    descriptor_pool,
+    message_factory,
+    text_format,
+    wrappers_pb2,
+)
 from PIL import Image
 from tensorflow_serving.config import model_server_config_pb2
 
 import zoo
 from zoo import catalog
-from zoo.models.variational import Variational
+from zoo.models.variational.model import VariationalModel
 
 ROOT = Path(__file__).parent.parent
 DEPLOY = ROOT / "deploy"
 NAMES = zoo.list_models()
 
-# Each model as Python's runtime and as TF Serving load it: the latter runs the graph of the tag "serve" in a session, and feeds
-# and fetches the tensors that signature_def names.
+# Each model as Python's runtime and as TF Serving load it: the latter runs the graph of the tag
+# "serve" in a session, and feeds and fetches the tensors that signature_def names.
 ALONE = """
     import pickle, sys
     import tensorflow as tf
@@ -62,8 +68,11 @@ def rows(card):
         "seed": np.array([0, 7, 2**31, 2**62 + 1]),
         "label": np.array([0, 3, 7, (card.num_classes or 1) - 1], np.int32),
         "z": rng.standard_normal((4, card.latent_dim), np.float32),
+        "noise": rng.standard_normal((4, card.latent_dim), np.float32),
         "images": rng.random((4, *card.image_shape), np.float32),
-        "condition": rng.random((4, *(card.condition_shape or ())), np.float32),
+        "condition": rng.random(
+            (4, *(card.condition["shape"] if card.condition else ())), np.float32
+        ),
     }
 
 
@@ -80,8 +89,8 @@ def alone():
 def contract(card):
     """The contract's table: {signature: (inputs, outputs)}, each {name: (dtype, shape)}, the batch leading as -1."""
     condition = {"label": ("int32", [-1])} if card.num_classes else {}
-    if card.condition_shape:
-        condition = {"condition": ("float32", [-1, *card.condition_shape])}
+    if card.condition:
+        condition = {"condition": ("float32", [-1, *card.condition["shape"]])}
     images, latent = ("float32", [-1, *card.image_shape]), ("float32", [-1, card.latent_dim])
     seed, seen = {"seed": ("int64", [-1])} | condition, {"images": images} | condition
     table = {
@@ -90,18 +99,25 @@ def contract(card):
         "sample_png": (seed, {"png_bytes": ("string", [-1])}),
         "decode": ({"z": latent} | condition, {"images": images}),
     }
-    if issubclass(getattr(zoo.models, card.family), Variational):
+    if issubclass(getattr(zoo.models, card.family), VariationalModel):
         table |= {
             "encode": (seen, {"mean": latent, "log_var": latent}),
             "reconstruct": (seen, {"images": images}),
             "score": (seen, {"score": ("float32", [-1])}),
+        }
+    if "prior" in card.recipe["model"]:
+        table |= {
+            "prior": ({"noise": latent} | condition, {"z": latent}),
+            "log_prior": ({"z": latent} | condition, {"log_prob": ("float32", [-1])}),
         }
     return table
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_signatures_are_the_contracts(name, alone):
-    found = {signature: (part["inputs"], part["outputs"]) for signature, part in alone[name].items()}
+    found = {
+        signature: (part["inputs"], part["outputs"]) for signature, part in alone[name].items()
+    }
     assert found == contract(zoo.info(name))
 
 
@@ -119,18 +135,24 @@ def test_a_session_answers_as_pythons_loader_does(name, alone):
 def test_a_session_draws_the_images_of_the_seeds(name, alone):
     given, card = rows(zoo.info(name)), zoo.info(name)
     labels = given["label"] if card.num_classes else None
-    condition = given["condition"] if card.condition_shape else None
+    condition = given["condition"] if card.condition else None
     drawn = zoo.load(name, "saved_model").sample(4, labels, seed=given["seed"], condition=condition)
     for signature in ("sample", "serving_default"):
-        np.testing.assert_allclose(alone[name][signature]["fetched"]["images"], drawn, rtol=0, atol=1e-5)
+        np.testing.assert_allclose(
+            alone[name][signature]["fetched"]["images"], drawn, rtol=0, atol=1e-5
+        )
     for png, image in zip(alone[name]["sample_png"]["fetched"]["png_bytes"], drawn):
         pixels = np.asarray(Image.open(io.BytesIO(png)), int).reshape(card.image_shape)
-        assert np.abs(pixels - np.round(image * 255)).max() <= 1  # a grey level, where 1e-5 tips the rounding
+        assert (
+            np.abs(pixels - np.round(image * 255)).max() <= 1
+        )  # a grey level, where 1e-5 tips the rounding
 
 
 def models_config():
     config = (catalog.root() / "models.config").read_text()
-    return text_format.Parse(config, model_server_config_pb2.ModelServerConfig()).model_config_list.config
+    return text_format.Parse(
+        config, model_server_config_pb2.ModelServerConfig()
+    ).model_config_list.config
 
 
 def test_models_config_names_every_model():
@@ -140,17 +162,28 @@ def test_models_config_names_every_model():
 
 def batching_parameters():
     """TF Serving's message BatchingParameters, as far as deploy/ uses it: no package carries session_bundle_config.proto."""
-    file = descriptor_pb2.FileDescriptorProto(name="session_bundle_config.proto", package="tensorflow.serving", syntax="proto3")
+    file = descriptor_pb2.FileDescriptorProto(
+        name="session_bundle_config.proto", package="tensorflow.serving", syntax="proto3"
+    )
     file.dependency.append(wrappers_pb2.DESCRIPTOR.name)
     message = file.message_type.add(name="BatchingParameters")
     whole, flag = ".google.protobuf.Int64Value", ".google.protobuf.BoolValue"
-    fields = {"max_batch_size": whole, "batch_timeout_micros": whole, "max_enqueued_batches": whole, "num_batch_threads": whole}
-    for number, (name, type_name) in enumerate((fields | {"enable_large_batch_splitting": flag}).items(), start=1):
+    fields = {
+        "max_batch_size": whole,
+        "batch_timeout_micros": whole,
+        "max_enqueued_batches": whole,
+        "num_batch_threads": whole,
+    }
+    for number, (name, type_name) in enumerate(
+        (fields | {"enable_large_batch_splitting": flag}).items(), start=1
+    ):
         message.field.add(name=name, number=number, label=1, type=11, type_name=type_name)
     pool = descriptor_pool.DescriptorPool()
     pool.AddSerializedFile(wrappers_pb2.DESCRIPTOR.serialized_pb)
     pool.Add(file)
-    return message_factory.GetMessageClass(pool.FindMessageTypeByName("tensorflow.serving.BatchingParameters"))()
+    return message_factory.GetMessageClass(
+        pool.FindMessageTypeByName("tensorflow.serving.BatchingParameters")
+    )()
 
 
 def test_batching_parameters_parse():
@@ -162,13 +195,22 @@ def test_batching_parameters_parse():
 
 
 def compose_problems(path):
-    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", path]
+    command = [
+        sys.executable,
+        "-m",
+        "check_jsonschema",
+        "--builtin-schema",
+        "vendor.compose-spec",
+        path,
+    ]
     return subprocess.run(command, capture_output=True, text=True).stdout
 
 
 def test_the_compose_file_is_of_the_published_schema(tmp_path):
     assert compose_problems(DEPLOY / "compose.yaml").startswith("ok")
-    (tmp_path / "compose.yaml").write_text((DEPLOY / "compose.yaml").read_text().replace("volumes", "volume"))
+    (tmp_path / "compose.yaml").write_text(
+        (DEPLOY / "compose.yaml").read_text().replace("volumes", "volume")
+    )
     assert "'volume' was unexpected" in compose_problems(tmp_path / "compose.yaml")
 
 
@@ -176,7 +218,9 @@ def compose_run():
     """Mounts and flags of the Compose file."""
     (service,) = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"].values()
     volumes = [volume.split(":") for volume in service["volumes"]]
-    return {target: (DEPLOY / source).resolve() for source, target, _ in volumes}, service["command"]
+    return {target: (DEPLOY / source).resolve() for source, target, _ in volumes}, service[
+        "command"
+    ]
 
 
 def readme_run():
@@ -184,7 +228,9 @@ def readme_run():
     line = re.search(r"^docker run (.*\\\n)*.*", (ROOT / "README.md").read_text(), re.MULTILINE)[0]
     words = shlex.split(line.replace("\\\n", " ").replace("$PWD", str(ROOT)))
     volumes = [words[i + 1].split(":") for i, word in enumerate(words) if word == "-v"]
-    return {target: Path(source) for source, target, _ in volumes}, words[words.index("tensorflow/serving") + 1 :]
+    return {target: Path(source) for source, target, _ in volumes}, words[
+        words.index("tensorflow/serving") + 1 :
+    ]
 
 
 @pytest.mark.parametrize("run", [compose_run, readme_run])
@@ -196,7 +242,9 @@ def test_every_path_in_the_container_is_mounted(run):
         "--batching_parameters_file",
     ]
     files = [flag.partition("=")[2] for flag in flags if "=" in flag]
-    for path in map(Path, [*files, *(f"{model.base_path}/1/saved_model.pb" for model in models_config())]):
+    for path in map(
+        Path, [*files, *(f"{model.base_path}/1/saved_model.pb" for model in models_config())]
+    ):
         (target,) = (target for target in mounts if path.is_relative_to(target))
         assert (mounts[target] / path.relative_to(target)).is_file()
 
@@ -208,18 +256,28 @@ def problems(value, kind):
     if kind.lower().startswith("dict"):
         return [] if isinstance(value, dict) else [f"{value!r} is no {kind}"]
     model = getattr(kserve.models, kind, None) or getattr(kubernetes.client, kind)
-    kinds = {name: model.openapi_types[attribute] for attribute, name in model.attribute_map.items()}
+    kinds = {
+        name: model.openapi_types[attribute] for attribute, name in model.attribute_map.items()
+    }
     unknown = [f"{kind} has no {name}" for name in value if name not in kinds]
-    return unknown + [problem for name in value if name in kinds for problem in problems(value[name], kinds[name])]
+    return unknown + [
+        problem for name in value if name in kinds for problem in problems(value[name], kinds[name])
+    ]
 
 
 def test_the_kserve_manifest_is_of_kserves_schema():
     manifest = yaml.safe_load((DEPLOY / "kserve.yaml").read_text())
-    assert (manifest["apiVersion"], manifest["kind"]) == ("serving.kserve.io/v1beta1", "InferenceService")
+    assert (manifest["apiVersion"], manifest["kind"]) == (
+        "serving.kserve.io/v1beta1",
+        "InferenceService",
+    )
     assert problems(manifest, "V1beta1InferenceService") == []
     predictor = manifest["spec"]["predictor"]
     assert predictor["model"]["modelFormat"] == {"name": "tensorflow"}
     assert re.fullmatch("[a-z]([-a-z0-9]*[a-z0-9])?", manifest["metadata"]["name"])
     assert Path(predictor["model"]["storageUri"]).name in NAMES
     predictor |= {"maxReplicas": "4", "minReplica": 1}
-    assert problems(manifest, "V1beta1InferenceService") == ["V1beta1PredictorSpec has no minReplica", "'4' is no int"]
+    assert problems(manifest, "V1beta1InferenceService") == [
+        "V1beta1PredictorSpec has no minReplica",
+        "'4' is no int",
+    ]

@@ -122,7 +122,14 @@ def test_a_folder_in_place_of_a_file_is_one_sentence(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "format_"),
-    [("x.png", "PNG"), ("x.jpg", "JPEG"), ("x.JPEG", "JPEG"), ("x.webp", "WEBP"), ("x.bmp", "BMP"), ("x.tiff", "TIFF")],
+    [
+        ("x.png", "PNG"),
+        ("x.jpg", "JPEG"),
+        ("x.JPEG", "JPEG"),
+        ("x.webp", "WEBP"),
+        ("x.bmp", "BMP"),
+        ("x.tiff", "TIFF"),
+    ],
 )
 @pytest.mark.parametrize("channels", [1, 3])
 def test_a_picture_has_the_format_of_its_suffix(name, format_, channels, tmp_path, rng):
@@ -131,7 +138,9 @@ def test_a_picture_has_the_format_of_its_suffix(name, format_, channels, tmp_pat
     assert os.listdir(tmp_path) == [name]
     with Image.open(tmp_path / name) as picture:
         assert picture.format == format_
-        seen = np.asarray(picture.convert("L" if channels == 1 else "RGB"), float).reshape(20, 20, channels)
+        seen = np.asarray(picture.convert("L" if channels == 1 else "RGB"), float).reshape(
+            20, 20, channels
+        )
     assert np.abs(seen[2:18, 2:18] - image[0] * 255).mean() < 10
 
 

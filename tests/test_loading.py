@@ -36,7 +36,9 @@ def there(folder, monkeypatch):
 
 
 def draw(model):
-    return model.sample(3, condition=np.zeros(model.condition_shape) if model.condition_shape else None)
+    return model.sample(
+        3, condition=np.zeros(model.condition_shape) if model.condition_shape else None
+    )
 
 
 @pytest.mark.parametrize(
@@ -63,7 +65,9 @@ def test_the_folder_of_an_artifact_loads_on_every_runtime():
         np.testing.assert_array_equal(ours, theirs)
 
 
-def test_a_catalog_name_wins_over_a_folder_and_a_dot_names_the_folder(folder, tmp_path, monkeypatch):
+def test_a_catalog_name_wins_over_a_folder_and_a_dot_names_the_folder(
+    folder, tmp_path, monkeypatch
+):
     shutil.copytree(folder / "run", tmp_path / "vae_mnist")
     monkeypatch.chdir(tmp_path)
     assert (zoo.info("vae_mnist").family, zoo.info("./vae_mnist").family) == ("VAE", "CVAE")
@@ -74,18 +78,28 @@ def test_the_card_of_a_run_has_its_recipe_and_no_metrics():
     card, lines = zoo.info("run"), training.history("run")
     assert recipes.from_json(card.recipe) == SMALL
     assert card.recipe["wall_clock_seconds"] == round(sum(line["seconds"] for line in lines))
-    assert (card.name, card.family, card.dataset, card.latent_dim, card.num_classes) == ("run", "CVAE", "mnist", 3, 10)
+    assert (card.name, card.family, card.dataset, card.latent_dim, card.num_classes) == (
+        "run",
+        "CVAE",
+        "mnist",
+        3,
+        10,
+    )
     assert card.parameters["total"] == zoo.load("run").count_params()
     assert (card.versions, card.metrics, card.files) == (None, [], {})
 
 
 def test_the_card_of_a_keras_file_is_null_where_nothing_is_known():
-    card, known = zoo.info("file.keras"), ("name", "family", "parameters", "latent_dim", "image_shape", "condition_shape")
-    assert (card.name, card.family, card.condition_shape) == ("file", "CVAE", (14, 14, 1))
+    card, known = (
+        zoo.info("file.keras"),
+        ("name", "family", "parameters", "latent_dim", "image_shape", "condition"),
+    )
+    assert (card.name, card.family) == ("file", "CVAE")
+    assert card.condition == {"shape": [14, 14, 1], "at": [14, 0]}
     assert card.recipe["model"]["condition_at"] == [14, 0]
     model, whole = zoo.models.CVAE(**card.recipe["model"]), zoo.load("file.keras")
     assert {**model.get_config(), "name": ""} == {**whole.get_config(), "name": ""}
-    assert [key for key, value in asdict(card).items() if value] == [*known, "recipe"]
+    assert [key for key, value in asdict(card).items() if value] == [*known, "signatures", "recipe"]
     assert [key for key, value in card.recipe.items() if value is not None] == ["family", "model"]
     written, shipped = (json.loads(one.to_json()) for one in (card, zoo.info("cvae_mnist")))
     assert list(written) == list(shipped)
@@ -97,7 +111,9 @@ def test_a_run_or_a_keras_file_becomes_an_artifact_that_answers_alike(name, tmp_
     written = loading.as_artifact(name, tmp_path / "written")
     assert written == tmp_path / "written"
     assert loading.find(written).problems() == []
-    np.testing.assert_allclose(draw(zoo.load(written, "saved_model")), draw(zoo.load(name)), atol=1e-5)
+    np.testing.assert_allclose(
+        draw(zoo.load(written, "saved_model")), draw(zoo.load(name)), atol=1e-5
+    )
     ours, theirs = (asdict(zoo.info(one)) | {"files": {}, "name": ""} for one in (written, name))
     assert ours == theirs
 
@@ -113,7 +129,9 @@ def test_what_is_served_has_names_of_its_own(folder, tmp_path):
     assert {name: path.resolve() for name, path in served.items()} == {
         "artifact": folder / "artifact", "vae_mnist": catalog.directory("vae_mnist"), "file": tmp_path / "file"
     }  # fmt: skip
-    with pytest.raises(ValueError, match=r"file\.keras and \./file\.keras would both be served as 'file'"):
+    with pytest.raises(
+        ValueError, match=r"file\.keras and \./file\.keras would both be served as 'file'"
+    ):
         loading.artifacts(["file.keras", "./file.keras"], tmp_path / "twice")
 
 
@@ -124,7 +142,9 @@ class Unknown(keras.layers.Layer):
 @pytest.fixture
 def wrong(tmp_path):
     """A folder of paths that name no model of the zoo."""
-    keras.Sequential([keras.layers.Input((2,)), keras.layers.Dense(1)]).save(tmp_path / "foreign.keras")
+    keras.Sequential([keras.layers.Input((2,)), keras.layers.Dense(1)]).save(
+        tmp_path / "foreign.keras"
+    )
     keras.Sequential([Unknown()]).save(tmp_path / "unknown.keras")
     MODEL().save(tmp_path / "cut.keras")
     (tmp_path / "cut.keras").write_bytes((tmp_path / "cut.keras").read_bytes()[:5000])
@@ -149,13 +169,25 @@ def damage(path):
 @pytest.mark.parametrize(
     ("path", "kind", "sentence"),
     [
-        ("foreign.keras", ValueError, r"foreign\.keras holds a Sequential, .* one of the zoo's models: CVAE, DCGAN, GAN, VAE"),
+        (
+            "foreign.keras",
+            ValueError,
+            r"foreign\.keras holds a Sequential, .* one of the zoo's models: CVAE, DCGAN, GAN, VAE",
+        ),
         ("unknown.keras", ValueError, r"unknown\.keras holds a Sequential"),
         ("cut.keras", catalog.DamagedFileError, r"cut\.keras is not a file that Keras can load"),
-        ("damaged.keras", catalog.DamagedFileError, r"damaged\.keras is not a file that Keras can load"),
+        (
+            "damaged.keras",
+            catalog.DamagedFileError,
+            r"damaged\.keras is not a file that Keras can load",
+        ),
         ("text.keras", catalog.DamagedFileError, r"text\.keras is not a file that Keras can load"),
         ("model.h5", ValueError, r"model\.h5 must be .* a \.keras file; received: another file"),
-        ("empty", ValueError, r"empty must be .*; received: a folder with neither card\.json nor recipe\.json"),
+        (
+            "empty",
+            ValueError,
+            r"empty must be .*; received: a folder with neither card\.json nor recipe\.json",
+        ),
         ("broken", catalog.DamagedFileError, r"card\.json is not a model's card"),
         ("txet.keras", ValueError, r"no model '.*/txet\.keras'; the nearest is '.*/text\.keras'"),
         ("no/such/model", ValueError, r"There is no model '.*no/such/model'"),
@@ -169,23 +201,37 @@ def test_a_path_that_names_no_model_is_refused_in_one_sentence(wrong, path, kind
 
 
 def test_a_run_that_is_not_finished_names_the_two_ways_on():
-    with pytest.raises(FileNotFoundError, match=r"stopped is not finished: .*--resume, or .*stopped/checkpoint\.keras"):
+    with pytest.raises(
+        FileNotFoundError,
+        match=r"stopped is not finished: .*--resume, or .*stopped/checkpoint\.keras",
+    ):
         zoo.load("stopped")
 
 
 def test_what_a_form_lacks_is_said():
-    with pytest.raises(ValueError, match=r"run has no files for the runtime 'litert'; there is keras"):
+    with pytest.raises(
+        ValueError, match=r"run has no files for the runtime 'litert'; there is keras"
+    ):
         zoo.load("run", "litert")
-    with pytest.raises(ValueError, match=r"file\.keras has no recipe.*: name the folder of a run or of an artifact"):
+    with pytest.raises(
+        ValueError, match=r"file\.keras has no recipe.*: name the folder of a run or of an artifact"
+    ):
         loading.find("file.keras").recipe  # noqa: B018
     for name, kind in (("run", "a run"), ("file.keras", "a Keras file")):
-        with pytest.raises(ValueError, match=f"verify compares an artifact with its card, but {name} is {kind}"):
+        with pytest.raises(
+            ValueError, match=f"verify compares an artifact with its card, but {name} is {kind}"
+        ):
             loading.find(name).problems()
 
 
 def test_the_runtime_that_needs_no_tensorflow_is_preferred():
     names = ("cvae_mnist", "artifact", "run", "file.keras")
-    assert [loading.find(name).preferred for name in names] == ["litert", "litert", "keras", "keras"]
+    assert [loading.find(name).preferred for name in names] == [
+        "litert",
+        "litert",
+        "keras",
+        "keras",
+    ]
 
 
 def test_the_version_is_the_highest_number(tmp_path):
@@ -203,13 +249,19 @@ def test_the_version_is_the_highest_number(tmp_path):
 
 def test_a_card_of_another_version_of_the_zoo_is_read(tmp_path):
     card = zoo.info("cvae_mnist")
-    values = {key: value for key, value in asdict(card).items() if key not in ("paper", "versions", "metrics", "parameters")}
+    values = {
+        key: value
+        for key, value in asdict(card).items()
+        if key not in ("paper", "versions", "metrics", "parameters")
+    }
     (tmp_path / "card.json").write_text(json.dumps(values | {"signatures": {"decode": {}}}))
     read = catalog.Card.read(tmp_path / "card.json")
     assert (read.paper, read.versions, read.metrics, read.parameters) == (None, None, [], None)
     assert read.files == card.files
     for lacking in ("name", "latent_dim", "image_shape", "recipe", "files", "num_classes"):
-        (tmp_path / "card.json").write_text(json.dumps({key: value for key, value in values.items() if key != lacking}))
+        (tmp_path / "card.json").write_text(
+            json.dumps({key: value for key, value in values.items() if key != lacking})
+        )
         with pytest.raises(catalog.DamagedFileError, match=f"is not a model's card .*{lacking}"):
             catalog.Card.read(tmp_path / "card.json")
     for wrong in ({"recipe": None}, {"recipe": {}}, {"files": []}, {"image_shape": 3}):

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from tests import harness
-from zoo import latents
+from zoo.inference import noise
 from zoo.models import CVAE, VAE
 
 
@@ -35,34 +35,49 @@ def test_verbs_give_the_promised_shapes_and_ranges(model, digits):
 
 
 def test_a_sample_is_the_decoded_noise_of_its_seed(model, digits):
-    given = harness.conditioning(model, digits[0][:1].repeat(300, axis=0), digits[1][:1].repeat(300))
+    given = harness.conditioning(
+        model, digits[0][:1].repeat(300, axis=0), digits[1][:1].repeat(300)
+    )
     drawn = model.sample(300, seed=7, **given)
-    np.testing.assert_array_equal(drawn, model.decode(latents.normal(np.arange(7, 307), 4), **given))
+    z = noise.normal(np.arange(7, 307), 4)
+    if model.has("prior"):
+        z = model.compute("prior", {"noise": z, "label": digits[1][:1].repeat(300)})["z"]
+    np.testing.assert_allclose(drawn, model.decode(z, **given), atol=1e-6)
     one = {name: value[:1] for name, value in given.items()}
     np.testing.assert_allclose(model.sample(1, seed=290, **one)[0], drawn[283], atol=1e-6)
     np.testing.assert_allclose(
-        model.sample(2, seed=[290, 7], **{k: v[:2] for k, v in given.items()}), drawn[[283, 0]], atol=1e-6
+        model.sample(2, seed=[290, 7], **{k: v[:2] for k, v in given.items()}),
+        drawn[[283, 0]],
+        atol=1e-6,
     )
 
 
 @pytest.mark.parametrize("kind", ["cvae_label", "gan_label", "dcgan_label"])
 def test_labels_come_in_turn(kind):
     model = harness.MODELS[kind]()
-    np.testing.assert_allclose(model.sample(16, seed=0), model.sample(16, labels=np.arange(16) % 10, seed=0), atol=1e-6)
+    np.testing.assert_allclose(
+        model.sample(16, seed=0), model.sample(16, labels=np.arange(16) % 10, seed=0), atol=1e-6
+    )
     np.testing.assert_allclose(model.sample(16, seed=0)[5], model.sample(1, seed=5)[0], atol=1e-6)
-    np.testing.assert_allclose(model.sample(4, labels=7), model.sample(4, labels=[7, 7, 7, 7]), atol=1e-6)
+    np.testing.assert_allclose(
+        model.sample(4, labels=7), model.sample(4, labels=[7, 7, 7, 7]), atol=1e-6
+    )
 
 
 def test_config_goes_round(model):
     again = type(model).from_config(model.get_config())
     assert again.get_config() == model.get_config()
-    assert [variable.shape for variable in again.variables] == [variable.shape for variable in model.variables]
+    assert [variable.shape for variable in again.variables] == [
+        variable.shape for variable in model.variables
+    ]
 
 
 def test_saved_and_loaded_it_goes_on_as_if_nothing_had_been(model, digits, tmp_path):
     data = batches(model, digits)
     optimizers = model.optimizers()
-    model.compile(**{name: keras.optimizers.Nadam(2e-3 / (1 + i)) for i, name in enumerate(optimizers)})
+    model.compile(
+        **{name: keras.optimizers.Nadam(2e-3 / (1 + i)) for i, name in enumerate(optimizers)}
+    )
     model.fit(data, epochs=2, verbose=0)
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
@@ -78,9 +93,14 @@ def test_saved_and_loaded_it_goes_on_as_if_nothing_had_been(model, digits, tmp_p
 def test_fit_reports_its_metrics_and_takes_callbacks(model, digits, tmp_path):
     data, reported = batches(model, digits), [metric.name for metric in model.metrics]
     first = reported[0]
-    callbacks = [keras.callbacks.EarlyStopping(f"val_{first}", mode="min"), keras.callbacks.CSVLogger(tmp_path / "log.csv")]
+    callbacks = [
+        keras.callbacks.EarlyStopping(f"val_{first}", mode="min"),
+        keras.callbacks.CSVLogger(tmp_path / "log.csv"),
+    ]
     callbacks += [keras.callbacks.ReduceLROnPlateau(first, mode="min")]
-    history = model.fit(data, validation_data=data, epochs=2, callbacks=callbacks, verbose=0).history
+    history = model.fit(
+        data, validation_data=data, epochs=2, callbacks=callbacks, verbose=0
+    ).history
     names = {name for name in history if "learning_rate" not in name}
     assert names == {f"{prefix}{name}" for prefix in ("", "val_") for name in reported}
     assert model.evaluate(data, verbose=0) == model.evaluate(data, verbose=0)
@@ -96,7 +116,8 @@ def test_mixed_precision_trains_and_answers_in_float32(policy, kind, digits):
         model = harness.MODELS[kind]()
         trained = [variables for _, variables in model.optimizers().values()]
         before = [[variable.numpy() for variable in variables] for variables in trained]
-        # Under float16 the first steps are skipped, until the scale of the loss suits the gradients.
+        # Under float16 the first steps are skipped, until the scale of the loss suits the
+        # gradients.
         model.fit(batches(model, digits), epochs=6, verbose=0)
         for ours, theirs in zip(before, trained):
             assert any((value != variable.numpy()).any() for value, variable in zip(ours, theirs))
@@ -113,31 +134,43 @@ IMAGES = np.zeros((2, 28, 28, 1), "float32")
 @pytest.mark.parametrize(
     ("call", "sentence"),
     [
-        (lambda m: m.sample(0), "n must be a whole number of at least 1, but it is 0"),
-        (lambda m: m.sample(2.5), "n must be a whole number"),
-        (lambda m: m.sample(2, seed=-1), "Seeds must be at least 0"),
-        (lambda m: m.sample(2, seed=2**63 - 1), "below 2\\*\\*63"),
-        (lambda m: m.sample(2, seed=0.5), "seed must be a whole number"),
-        (lambda m: m.sample(2, seed=[1, 2, 3]), "seed must be one number or 2 of them"),
-        (lambda m: m.sample(2, labels=10), "labels must be from 0 to 9, but 10 is among them"),
-        (lambda m: m.sample(2, labels=[-1, 3]), "labels must be from 0 to 9, but -1 is among them"),
-        (lambda m: m.sample(2, labels=1.0), "labels must be whole numbers from 0 to 9"),
-        (lambda m: m.sample(2, labels=[1, 2, 3]), "labels must be one number or 2 of them"),
-        (lambda m: m.sample(2, condition=IMAGES), "not conditional on a tensor"),
-        (lambda m: m.decode(np.zeros((2, 5))), "z must have the shape \\(n, 4\\)"),
+        (lambda m: m.sample(0), "n must be an integer of at least 1; received: 0"),
+        (lambda m: m.sample(2.5), "n must be an integer"),
+        (lambda m: m.sample(2, seed=-1), "seed must be at least 0"),
+        (lambda m: m.sample(2, seed=2**63 - 1), "less than 2\\*\\*63"),
+        (lambda m: m.sample(2, seed=0.5), "seed must be an integer"),
+        (lambda m: m.sample(2, seed=[1, 2, 3]), "seed must be one integer, or 2 of them"),
+        (lambda m: m.sample(2, labels=10), "labels must be integers from 0 to 9; received: 10"),
+        (
+            lambda m: m.sample(2, labels=[-1, 3]),
+            "labels must be integers from 0 to 9; received: -1",
+        ),
+        (lambda m: m.sample(2, labels=1.0), "labels must be integers from 0 to 9"),
+        (lambda m: m.sample(2, labels=[1, 2, 3]), "labels must be one integer, or 2 of them"),
+        (lambda m: m.sample(2, condition=IMAGES), "condition must be None"),
+        (lambda m: m.decode(np.zeros((2, 5))), "z must be of shape \\(n, 4\\)"),
         (lambda m: m.decode(np.full((2, 4), np.nan)), "z must be finite"),
-        (lambda m: m.encode(IMAGES), "needs labels"),
-        (lambda m: m.encode(IMAGES + 2, 1), "images must lie in \\[0, 1\\], but they reach from 2 to 2"),
-        (lambda m: m.encode(IMAGES.astype("uint8"), 1), "convert with images.astype\\('float32'\\) / 255"),
-        (lambda m: m.encode(IMAGES[0], 1), "images must have the shape \\(n, 28, 28, 1\\)"),
+        (lambda m: m.encode(IMAGES), "labels must be given"),
+        (
+            lambda m: m.encode(IMAGES + 2, 1),
+            "images must be in \\[0, 1\\]; received: values from 2 to 2",
+        ),
+        (
+            lambda m: m.encode(IMAGES.astype("uint8"), 1),
+            "Convert with images.astype\\('float32'\\) / 255",
+        ),
+        (lambda m: m.encode(IMAGES[0], 1), "images must be of shape \\(n, 28, 28, 1\\)"),
         (lambda m: m.encode(IMAGES[:0], 1), "n of at least 1"),
         (lambda m: m.score(IMAGES * np.nan, 1), "images must be finite"),
-        (lambda m: m.log_likelihood(IMAGES, 1, samples=0), "samples must be a whole number"),
+        (lambda m: m.log_likelihood(IMAGES, 1, samples=0), "samples must be an integer"),
         (lambda m: m.log_likelihood(IMAGES, 1, proposal="other"), "proposal must be"),
         (lambda m: m.interpolate(IMAGES, IMAGES, steps=1, labels=1), "steps must be at least 2"),
-        (lambda m: m.interpolate(IMAGES, IMAGES[:1], labels=1), "a and b must have one shape"),
-        (lambda m: m.compile(metrics=["mse"]), "compile without loss and metrics"),
-        (lambda m: m.compile(loss="mse"), "compile without loss and metrics"),
+        (
+            lambda m: m.interpolate(IMAGES, IMAGES[:1], labels=1),
+            "a and b must be of the same shape",
+        ),
+        (lambda m: m.compile(metrics=["mse"]), "loss and metrics must not be given"),
+        (lambda m: m.compile(loss="mse"), "loss and metrics must not be given"),
     ],
 )
 def test_an_error_says_what_was_received_and_what_is_right(call, sentence):
@@ -146,24 +179,51 @@ def test_an_error_says_what_was_received_and_what_is_right(call, sentence):
 
 
 REFUSED = [
-    (IMAGES, None, {}, r"A dataset element must be \(images, label\) for this conditional model; received: images alone"),
-    (IMAGES.astype("uint8"), np.zeros(2, int), {}, r"convert with images.astype\('float32'\) / 255"),
-    (IMAGES[:, :14], np.zeros(2, int), {}, r"shape \(n, 28, 28, 1\) .*theirs is \(2, 14, 28, 1\)"),
-    (IMAGES + 255, np.zeros(2, int), {}, r"images must lie in \[0, 1\], but they reach from 255 to 255"),
-    (IMAGES - 1, np.zeros(2, int), {}, r"images must lie in \[0, 1\]"),
+    (
+        IMAGES,
+        None,
+        {},
+        r"A dataset element must be \(images, label\) for this conditional model; received: images alone",
+    ),
+    (
+        IMAGES.astype("uint8"),
+        np.zeros(2, int),
+        {},
+        r"Convert with images.astype\('float32'\) / 255",
+    ),
+    (IMAGES[:, :14], np.zeros(2, int), {}, r"shape \(n, 28, 28, 1\) .*received: \(2, 14, 28, 1\)"),
+    (
+        IMAGES + 255,
+        np.zeros(2, int),
+        {},
+        r"images must be in \[0, 1\]; received: values from 255 to 255",
+    ),
+    (IMAGES - 1, np.zeros(2, int), {}, r"images must be in \[0, 1\]"),
     (IMAGES * np.nan, np.zeros(2, int), {}, "images must be finite"),
-    (IMAGES, np.full(2, 10), {}, "labels must be from 0 to 9, but 10 is among them"),
-    (IMAGES, np.full(2, -1), {}, "labels must be from 0 to 9, but -1 is among them"),
-    (IMAGES, np.array([0.5, 1.5]), {}, "labels must be whole numbers"),
-    (IMAGES, np.eye(10)[:2].astype(int), {}, r"labels must be one number or 2 of them.*\(2, 10\)"),
-    (IMAGES, np.zeros(2, int), {"sample_weight": np.ones(3)}, r"sample_weight must be of shape \(2,\).*received: \(3,\)"),
+    (IMAGES, np.full(2, 10), {}, "labels must be integers from 0 to 9; received: 10"),
+    (IMAGES, np.full(2, -1), {}, "labels must be integers from 0 to 9; received: -1"),
+    (IMAGES, np.array([0.5, 1.5]), {}, "labels must be integers"),
+    (
+        IMAGES,
+        np.eye(10)[:2].astype(int),
+        {},
+        r"labels must be one integer, or 2 of them.*\(2, 10\)",
+    ),
+    (
+        IMAGES,
+        np.zeros(2, int),
+        {"sample_weight": np.ones(3)},
+        r"sample_weight must be of shape \(2,\).*received: \(3,\)",
+    ),
     (IMAGES, None, {"class_weight": {0: 2.0}}, "must be \\(images, label\\)"),
 ]
 
 
 @pytest.mark.parametrize("as_dataset", [False, True])
 @pytest.mark.parametrize(("images", "labels", "weights", "sentence"), REFUSED)
-def test_refused_data_are_one_sentence_and_leave_the_model_usable(images, labels, weights, sentence, as_dataset):
+def test_refused_data_are_one_sentence_and_leave_the_model_usable(
+    images, labels, weights, sentence, as_dataset
+):
     """Also the first batch of a data set, which the graph would otherwise refuse with a long traceback."""
     model = harness.MODELS["cvae_label"]()
     given = (images, labels)
@@ -185,7 +245,10 @@ def test_a_bad_batch_that_comes_later_is_one_sentence_too():
     images, labels = np.zeros((6, 28, 28, 1), "float32"), np.zeros(6, int)
     images[5] = 2
     data = tf.data.Dataset.from_tensor_slices((images, labels)).batch(2)
-    for bad, sentence in ((data, "Images must be in"), (data.map(lambda x, y: (x / 2, y + 10)).skip(0), "labels must be")):
+    for bad, sentence in (
+        (data, "Images must be in"),
+        (data.map(lambda x, y: (x / 2, y + 10)).skip(0), "labels must be"),
+    ):
         with pytest.raises(ValueError, match=sentence) as refused:
             model.fit(bad, verbose=0)
         assert "\n" not in str(refused.value)
@@ -215,7 +278,11 @@ def test_class_weights_need_labels(kind):
         model.fit(IMAGES, condition, class_weight={0: 2.0}, verbose=0)
     if condition is None:
         with pytest.raises(ValueError, match="class_weight must come with integer labels"):
-            model.fit(tf.data.Dataset.from_tensor_slices(IMAGES).batch(2), class_weight={0: 2.0}, verbose=0)
+            model.fit(
+                tf.data.Dataset.from_tensor_slices(IMAGES).batch(2),
+                class_weight={0: 2.0},
+                verbose=0,
+            )
 
 
 def gradients(model, *given, **weights):
@@ -243,7 +310,13 @@ def test_sample_weights_scale_each_images_term_of_the_bound(kind, digits):
     terms = []
     for i in range(4):
         condition = tf.constant(columns[0][i : i + 1]) if columns else None
-        terms.append(float(model.negative_bound(tf.constant(images[i : i + 1]), condition, noise[:, i : i + 1])[0]))
+        terms.append(
+            float(
+                model.negative_elbo(tf.constant(images[i : i + 1]), condition, noise[:, i : i + 1])[
+                    0
+                ]
+            )
+        )
     assert logged["weights"]["loss"] == pytest.approx(np.mean(weights * terms), rel=1e-5)
     history = model.fit(images, *columns, sample_weight=np.zeros(4), epochs=1, verbose=0).history
     assert history["loss"] == [0.0]
@@ -263,14 +336,19 @@ def test_sample_weights_of_a_game_apply_to_the_terms_of_real_images(kind, digits
     images, columns = digits[0][:4], harness.condition_column(model, digits[0][:4], digits[1][:4])
     weights = np.array([2, 0, 1, 3], "float32")
     plain, weighted, none = (
-        model.test_on_batch(images, *columns, sample_weight=given, return_dict=True) for given in (None, weights, 0 * weights)
+        model.test_on_batch(images, *columns, sample_weight=given, return_dict=True)
+        for given in (None, weights, 0 * weights)
     )
-    logits = model.discriminate(images, *columns).astype(float)
-    s = model.label_smoothing
-    terms = (1 - s) * np.log1p(np.exp(-logits)) + s * np.log1p(np.exp(logits))
+    labels = tf.constant(columns[0]) if columns else None
+    losses = model.objective.discriminator_loss(
+        lambda x: model.judge(x, labels), tf.constant(images), tf.zeros_like(images), [0, 0]
+    )
+    terms = losses.real.numpy().astype(float)
     change = weighted["discriminator_loss"] - none["discriminator_loss"]
     assert change == pytest.approx(np.mean(weights * terms), rel=1e-4)
-    assert plain["discriminator_loss"] - none["discriminator_loss"] == pytest.approx(terms.mean(), rel=1e-4)
+    assert plain["discriminator_loss"] - none["discriminator_loss"] == pytest.approx(
+        terms.mean(), rel=1e-4
+    )
     assert plain["generator_loss"] == weighted["generator_loss"] == none["generator_loss"]
 
 
@@ -285,7 +363,12 @@ def test_class_weights_are_the_weights_of_the_labels(digits):
     assert any(not np.allclose(one, two, atol=1e-4) for one, two in zip(by_class, unweighted))
 
 
-NETWORKS = {"vae_convolutional": "encoder", "cvae_label": "decoder", "gan_label": "generator", "dcgan": "discriminator"}
+NETWORKS = {
+    "vae_convolutional": "encoder",
+    "cvae_label": "decoder",
+    "gan_label": "generator",
+    "dcgan": "discriminator",
+}
 
 
 @pytest.mark.parametrize(("kind", "network"), NETWORKS.items())
@@ -302,7 +385,9 @@ def test_a_frozen_network_stays_frozen_after_loading(kind, network, digits, tmp_
     names = [[variable.path for variable in one.trainable_variables] for one in (model, loaded)]
     assert names[0] == names[1]
     for optimizer in model.optimizers():
-        for ours, theirs in zip(getattr(model, optimizer).variables, getattr(loaded, optimizer).variables):
+        for ours, theirs in zip(
+            getattr(model, optimizer).variables, getattr(loaded, optimizer).variables
+        ):
             np.testing.assert_array_equal(ours, theirs)
     frozen = [variable for variable in getattr(loaded, network).weights if not variable.trainable]
     before = [variable.numpy() for variable in frozen]
@@ -318,7 +403,10 @@ def test_with_one_network_frozen_as_a_whole_the_other_trains(network, digits):
     model = harness.MODELS["gan"]()
     getattr(model, network).trainable = False
     model.compile()
-    states = [[variable.numpy() for variable in one.weights] for one in (model.generator, model.discriminator)]
+    states = [
+        [variable.numpy() for variable in one.weights]
+        for one in (model.generator, model.discriminator)
+    ]
     logged = model.fit(digits[0][:60], batch_size=20, verbose=0).history
     assert np.isfinite(list(logged.values())).all()
     moved = [
@@ -342,7 +430,9 @@ def test_a_saved_model_keeps_its_precision_and_its_optimizers_state(kind, policy
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     assert keras.config.dtype_policy().name == "float32"
     assert loaded.dtype_policy.name == policy
-    policies = [[layer.dtype_policy.name for layer in one._flatten_layers()] for one in (model, loaded)]
+    policies = [
+        [layer.dtype_policy.name for layer in one._flatten_layers()] for one in (model, loaded)
+    ]
     assert policies[0] == policies[1]
     assert policy in policies[0]
     for name in model.optimizers():
@@ -360,16 +450,30 @@ def test_a_saved_model_keeps_its_precision_and_its_optimizers_state(kind, policy
 def test_callbacks_of_the_learning_rate_move_both_optimizers(digits):
     model = harness.MODELS["gan"]()
     model.compile(keras.optimizers.Adam(4e-4), keras.optimizers.SGD(1e-2))
-    callbacks = [keras.callbacks.ReduceLROnPlateau("generator_loss", factor=0.5, patience=1, min_delta=1e9, mode="min")]
-    history = model.fit(digits[0][:40], batch_size=20, epochs=2, callbacks=callbacks, verbose=0).history
-    rates = [float(optimizer.learning_rate) for optimizer in (model.generator_optimizer, model.discriminator_optimizer)]
+    callbacks = [
+        keras.callbacks.ReduceLROnPlateau(
+            "generator_loss", factor=0.5, patience=1, min_delta=1e9, mode="min"
+        )
+    ]
+    history = model.fit(
+        digits[0][:40], batch_size=20, epochs=2, callbacks=callbacks, verbose=0
+    ).history
+    rates = [
+        float(optimizer.learning_rate)
+        for optimizer in (model.generator_optimizer, model.discriminator_optimizer)
+    ]
     assert rates == pytest.approx([2e-4, 5e-3])
     assert len([name for name in history if "learning_rate" in name]) == 2
     schedule = keras.callbacks.LearningRateScheduler(lambda epoch, rate: 0.125)
     model.fit(digits[0][:40], batch_size=20, callbacks=[schedule], verbose=0)
-    rates = [float(optimizer.learning_rate) for optimizer in (model.generator_optimizer, model.discriminator_optimizer)]
+    rates = [
+        float(optimizer.learning_rate)
+        for optimizer in (model.generator_optimizer, model.discriminator_optimizer)
+    ]
     assert rates == [0.125, 0.125]
-    with pytest.raises(AttributeError, match=r"two learning rates: use generator_optimizer\.learning_rate"):
+    with pytest.raises(
+        AttributeError, match=r"two learning rates: use generator_optimizer\.learning_rate"
+    ):
         _ = model.optimizer.learning_rate
 
 
@@ -386,9 +490,15 @@ def test_clone_model_gives_a_model_of_the_same_class(model, digits):
 def test_predict_computes_what_calling_the_model_computes(model, digits):
     given = harness.conditioning(model, digits[0][:5], digits[1][:5])
     column = list(harness.condition_column(model, digits[0][:5], digits[1][:5]))
-    first = digits[0][:5] if model.called == "reconstruct" else latents.normal(np.arange(5), model.latent_dim)
+    first = (
+        digits[0][:5]
+        if model.called == "reconstruct"
+        else noise.normal(np.arange(5), model.latent_dim)
+    )
     expected = getattr(model, model.called)(first, **given)
-    np.testing.assert_allclose(model.predict([first, *column] if column else first, verbose=0), expected, atol=1e-5)
+    np.testing.assert_allclose(
+        model.predict([first, *column] if column else first, verbose=0), expected, atol=1e-5
+    )
     data = tf.data.Dataset.from_tensor_slices((first, *column) if column else first).batch(2)
     np.testing.assert_allclose(model.predict(data, verbose=0), expected, atol=1e-5)
 
@@ -396,7 +506,7 @@ def test_predict_computes_what_calling_the_model_computes(model, digits):
 @pytest.mark.parametrize(
     ("call", "sentence"),
     [
-        (lambda m: m.predict(IMAGES), r"z, the input of predict, must have the shape \(n, 4\)"),
+        (lambda m: m.predict(IMAGES), r"z, the input of predict, must be of shape \(n, 4\)"),
         (lambda m: m.save("model.h5"), r"filepath must end in \.keras; received: 'model\.h5'"),
     ],
 )
@@ -408,25 +518,23 @@ def test_a_wrong_call_of_a_keras_method_is_one_sentence(call, sentence):
 
 def test_conditions_are_checked():
     patch, plain = harness.MODELS["cvae_patch"](), harness.MODELS["vae_dense"]()
-    with pytest.raises(ValueError, match="needs condition="):
+    with pytest.raises(ValueError, match="condition must be given"):
         patch.sample(2)
-    with pytest.raises(ValueError, match="one for all or one an image"):
+    with pytest.raises(ValueError, match="condition must be one array, or 3 of them"):
         patch.sample(3, condition=np.zeros((2, 14, 14, 1), "float32"))
-    with pytest.raises(ValueError, match="not conditional on a label"):
+    with pytest.raises(ValueError, match="labels must be None"):
         plain.sample(2, labels=1)
-    with pytest.raises(ValueError, match="condition must lie in \\[0, 1\\]"):
+    with pytest.raises(ValueError, match="condition must be in \\[0, 1\\]"):
         patch.sample(1, condition=np.full((14, 14, 1), 5.0))
 
 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ({"likelihood": "poisson"}, "likelihood must be 'bernoulli' or 'gaussian'"),
-        ({"variance": 1.0}, "goes with likelihood='gaussian'"),
-        ({"latent_dim": 0}, "latent_dim must be a whole number of at least 1"),
-        ({"filters": (4, 4, 4)}, "28x28 is not a multiple of 8"),
-        ({"blocks": 2}, "blocks are convolutional and need filters"),
-        ({"seed": None}, "seed must be a whole number"),
+        ({"latent_dim": 0}, "latent_dim must be an integer of at least 1"),
+        ({"filters": (4, 4, 4)}, "image_shape must be a multiple of 8"),
+        ({"blocks": 2}, "blocks must be 0 without filters"),
+        ({"seed": None}, "seed must be an integer"),
     ],
 )
 def test_constructors_check_their_arguments(arguments, sentence):
@@ -437,11 +545,14 @@ def test_constructors_check_their_arguments(arguments, sentence):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ({}, "Give num_classes or condition_shape"),
-        ({"num_classes": 10, "condition_shape": (3,)}, "Give num_classes or condition_shape"),
-        ({"num_classes": 0}, "num_classes must be a whole number of at least 1"),
-        ({"num_classes": 10, "condition_at": (0, 0)}, "condition_at goes with a condition_shape"),
-        ({"condition_shape": (14, 14, 1), "condition_at": (20, 0)}, "condition_at goes with a condition_shape that fits"),
+        ({}, "Either num_classes or condition_shape must be given"),
+        (
+            {"num_classes": 10, "condition_shape": (3,)},
+            "Either num_classes or condition_shape must be given",
+        ),
+        ({"num_classes": 0}, "num_classes must be an integer of at least 1"),
+        ({"num_classes": 10, "condition_at": (0, 0)}, "condition_at must be the"),
+        ({"condition_shape": (14, 14, 1), "condition_at": (20, 0)}, "condition_at must be the"),
     ],
 )
 def test_a_cvae_has_one_condition(arguments, sentence):

@@ -21,17 +21,26 @@ LIGHT = {"ai_edge_litert", "click", "numpy", "PIL"}
 
 
 def run(code, *arguments):
-    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, cwd=ROOT)
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, cwd=ROOT
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
 def test_import_brings_neither_tensorflow_nor_numpy():
-    run("import sys, zoo; assert not {'tensorflow', 'keras', 'numpy'} & set(sys.modules), sorted(sys.modules)")
+    run(
+        "import sys, zoo; assert not {'tensorflow', 'keras', 'numpy'} & set(sys.modules), sorted(sys.modules)"
+    )
 
 
 def test_import_is_fast():
-    times = [float(run("import time; t = time.perf_counter(); import zoo; print(time.perf_counter() - t)")) for _ in range(5)]
+    times = [
+        float(
+            run("import time; t = time.perf_counter(); import zoo; print(time.perf_counter() - t)")
+        )
+        for _ in range(5)
+    ]
     assert sorted(times)[2] < 0.1
 
 
@@ -109,7 +118,9 @@ def test_without_keras_it_is_reported_missing_as_ever():
 
 @pytest.mark.nightly
 def test_keras_on_another_backend_is_not_made_to_import_tensorflow_classes():
-    run("import sys, keras; keras.config.backend = lambda: 'jax'; import zoo; assert 'zoo.models' not in sys.modules")
+    run(
+        "import sys, keras; keras.config.backend = lambda: 'jax'; import zoo; assert 'zoo.models' not in sys.modules"
+    )
 
 
 DRAWING = """
@@ -129,11 +140,15 @@ def test_sampling_on_litert_imports_four_packages(tmp_path):
 
 def test_a_saved_model_is_loaded_without_a_class_of_ours():
     """TensorFlow's loader imports Keras, which brings our classes: here they cannot be imported."""
-    run(f"import sys, zoo; sys.modules['zoo.models'] = None; zoo.load({NAME!r}, 'saved_model').sample(2)")
+    run(
+        f"import sys, zoo; sys.modules['zoo.models'] = None; zoo.load({NAME!r}, 'saved_model').sample(2)"
+    )
 
 
 LACKING = "import sys; sys.modules |= dict.fromkeys(['tensorflow', 'keras', 'tensorflow_datasets', 'kserve'])\n"
-SENTENCE = "This needs {}, which is not installed: 'pip install .{}' in zoo's repository installs all."
+SENTENCE = (
+    "This needs {}, which is not installed: 'pip install .{}' in zoo's repository installs all."
+)
 
 
 @pytest.mark.parametrize(
@@ -149,8 +164,13 @@ SENTENCE = "This needs {}, which is not installed: 'pip install .{}' in zoo's re
 )
 def test_without_the_whole_stack_a_command_says_how_to_install_it(arguments, package, tmp_path):
     sentence = SENTENCE.format(package, "[serve]" if package == "kserve" else "")
-    code = LACKING + f"import os; os.chdir({str(tmp_path)!r}); from zoo.cli import main; main({arguments})"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, env=ENVIRONMENT)
+    code = (
+        LACKING
+        + f"import os; os.chdir({str(tmp_path)!r}); from zoo.cli import main; main({arguments})"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, env=ENVIRONMENT
+    )
     assert (done.returncode, done.stdout, done.stderr) == (1, "", f"zoo: {sentence}\n")
     assert not any(tmp_path.iterdir())
 
@@ -164,7 +184,9 @@ def test_without_the_whole_stack_python_says_how_to_install_it(call):
 
 def test_dir_lists_what_the_package_offers():
     assert {*zoo.__all__, "__version__"} <= set(dir(zoo))
-    run("import sys, zoo; assert {'models', 'datasets'} <= set(dir(zoo)); assert 'keras' not in sys.modules")
+    run(
+        "import sys, zoo; assert {'models', 'datasets'} <= set(dir(zoo)); assert 'keras' not in sys.modules"
+    )
 
 
 def test_the_wheels_metadata_says_who_and_for_what(tmp_path):
@@ -174,9 +196,15 @@ def test_the_wheels_metadata_says_who_and_for_what(tmp_path):
     (source / "saved_models").mkdir()
     for file in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / file, source)
-    subprocess.run([sys.executable, "-c", code, tmp_path], cwd=source, capture_output=True, check=True)
+    subprocess.run(
+        [sys.executable, "-c", code, tmp_path], cwd=source, capture_output=True, check=True
+    )
     metadata = importlib.metadata.PathDistribution(next(tmp_path.glob("*.dist-info"))).metadata
-    assert (metadata["Name"], metadata["Version"], metadata["Author"]) == ("zoo", zoo.__version__, "The zoo authors")
+    assert (metadata["Name"], metadata["Version"], metadata["Author"]) == (
+        "zoo",
+        zoo.__version__,
+        "The zoo authors",
+    )
     assert {"keras", "tensorflow", "gan", "vae"} <= set(metadata["Keywords"].split(","))
     classifiers = set(metadata.get_all("Classifier"))
     for minor in (11, 12, 13):
@@ -187,17 +215,30 @@ def test_the_wheels_metadata_says_who_and_for_what(tmp_path):
 @pytest.mark.nightly
 def test_the_light_install_of_the_readme(tmp_path):
     """Its very command line in a clean environment, and what it is for."""
-    (line,) = [line for line in README.splitlines() if line.startswith("pip install") and "--no-deps" in line]
-    packages = {package.replace("-", "_") for package in line.partition(" && ")[0].removeprefix("pip install ").split()}
+    (line,) = [
+        line
+        for line in README.splitlines()
+        if line.startswith("pip install") and "--no-deps" in line
+    ]
+    packages = {
+        package.replace("-", "_")
+        for package in line.partition(" && ")[0].removeprefix("pip install ").split()
+    }
     assert packages == {name.replace("PIL", "pillow") for name in LIGHT}
     source, target = tmp_path / "source", tmp_path / "environment"
-    shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns(".*", "build", "runs", "*.egg-info", "__pycache__", "tests"))
+    shutil.copytree(
+        ROOT,
+        source,
+        ignore=shutil.ignore_patterns(".*", "build", "runs", "*.egg-info", "__pycache__", "tests"),
+    )
     subprocess.run([sys.executable, "-m", "venv", target], check=True)
     environment = os.environ | {"PATH": f"{target / 'bin'}{os.pathsep}{os.environ['PATH']}"}
     environment.pop("PYTHONPATH", None)
 
     def light(command, cwd=tmp_path, status=0):
-        done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, cwd=cwd, env=environment)
+        done = subprocess.run(
+            ["bash", "-c", command], capture_output=True, text=True, cwd=cwd, env=environment
+        )
         assert done.returncode == status, done.stderr
         return done.stderr if status else done.stdout
 
@@ -207,11 +248,20 @@ def test_the_light_install_of_the_readme(tmp_path):
     assert "every file as its card says" in light("zoo verify")
     light("zoo sample cvae_mnist -o digits.png")
     assert (tmp_path / "digits.png").stat().st_size > 1000
-    assert light("zoo sample cvae_mnist --runtime keras", status=1) == f"zoo: {SENTENCE.format('keras', '')}\n"
+    assert (
+        light("zoo sample cvae_mnist --runtime keras", status=1)
+        == f"zoo: {SENTENCE.format('keras', '')}\n"
+    )
     assert light("zoo train cvae_mnist", status=1) == f"zoo: {SENTENCE.format('keras', '')}\n"
-    assert light("python -c 'import zoo; zoo.load(\"cvae_mnist\")'", status=1).endswith(f"{SENTENCE.format('keras', '')}\n")
-    drawn = light('python -c \'import zoo; print(zoo.load("cvae_mnist", "litert").sample(3, seed=2).sum())\'')
-    assert float(drawn) == pytest.approx(float(zoo.load("cvae_mnist", "litert").sample(3, seed=2).sum()), abs=1e-2)
+    assert light("python -c 'import zoo; zoo.load(\"cvae_mnist\")'", status=1).endswith(
+        f"{SENTENCE.format('keras', '')}\n"
+    )
+    drawn = light(
+        'python -c \'import zoo; print(zoo.load("cvae_mnist", "litert").sample(3, seed=2).sum())\''
+    )
+    assert float(drawn) == pytest.approx(
+        float(zoo.load("cvae_mnist", "litert").sample(3, seed=2).sum()), abs=1e-2
+    )
 
 
 @pytest.mark.parametrize("verb", ["models", "datasets"])
@@ -225,5 +275,8 @@ def test_a_picture_comes_sooner_than_tensorflow(tmp_path):
         subprocess.run([sys.executable, *arguments], capture_output=True, check=True, cwd=ROOT)
         return time.perf_counter() - start
 
-    picture = min(seconds("-m", "zoo", "sample", "cvae_mnist", "-o", str(tmp_path / "digits.png")) for _ in range(3))
+    picture = min(
+        seconds("-m", "zoo", "sample", "cvae_mnist", "-o", str(tmp_path / "digits.png"))
+        for _ in range(3)
+    )
     assert picture < min(seconds("-c", "import tensorflow") for _ in range(2)) / 5

@@ -20,7 +20,9 @@ NAME = "vae_dense_mnist"
 def shelf(tmp_path, monkeypatch):
     shutil.copytree(catalog.directory(NAME), tmp_path / NAME)
     monkeypatch.setattr(catalog, "root", lambda: tmp_path)
-    monkeypatch.setitem(evaluation.METRICS, "nll_decoded", partial(decoded_likelihood, split="test"))
+    monkeypatch.setitem(
+        evaluation.METRICS, "nll_decoded", partial(decoded_likelihood, split="test")
+    )
     return tmp_path
 
 
@@ -34,7 +36,11 @@ def test_a_published_model_is_exported_anew_and_gets_what_its_card_lacks(shelf):
     assert [entry.name for entry in shelf.iterdir()] == [NAME]
     harness.check_full_integer(path)
     after = zoo.info(NAME)
-    assert [metric["name"] for metric in after.metrics] == ["nll", "nll_decoded", "nll_decoded@litert-int8"]
+    assert [metric["name"] for metric in after.metrics] == [
+        "nll",
+        "nll_decoded",
+        "nll_decoded@litert-int8",
+    ]
     assert after.metrics[0]["value"] == 1  # was in the card, and is not measured again
     # The same posterior samples and the same protocol: what int8 costs.
     assert 0 < after.metrics[2]["value"] - after.metrics[1]["value"] < 6
@@ -47,5 +53,7 @@ def test_a_model_of_another_recipe_is_left_alone(shelf):
     card = json.loads((shelf / NAME / catalog.CARD).read_text())
     card["recipe"]["batch_size"] = 7
     (shelf / NAME / catalog.CARD).write_text(json.dumps(card))
-    with pytest.raises(ValueError, match=f"not of the recipe that {NAME} has today: train it again"):
+    with pytest.raises(
+        ValueError, match=f"not of the recipe that {NAME} has today: train it again"
+    ):
         publishing.renew(NAME, shelf, FIXTURE)

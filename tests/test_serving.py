@@ -35,7 +35,9 @@ ROOT = Path(__file__).parent.parent
 def start(*arguments):
     """A server on a free port as (process, port), once it answers."""
     command = [sys.executable, "-m", "zoo", "serve", *arguments, "--port", "0"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT
+    )
     line = process.stdout.readline()
     assert line.startswith("Serving "), process.stderr.read()
     return process, int(line.rpartition(":")[2])
@@ -86,13 +88,17 @@ def test_the_same_numbers_as_in_python(port, given_to, name):
         status, answer = predict(port, name, {"signature_name": signature, "inputs": columns})
         assert status == 200, answer
         expected = served.compute(signature, arrays)
-        outputs = answer["outputs"] if len(expected) > 1 else {next(iter(expected)): answer["outputs"]}
+        outputs = (
+            answer["outputs"] if len(expected) > 1 else {next(iter(expected)): answer["outputs"]}
+        )
         assert set(outputs) == set(expected)
         for output, values in expected.items():
             if output.endswith("_bytes"):
                 assert [base64.b64decode(value["b64"]) for value in outputs[output]] == list(values)
             else:
-                np.testing.assert_allclose(np.array(outputs[output], np.float32), values, rtol=1e-6, atol=1e-6)
+                np.testing.assert_allclose(
+                    np.array(outputs[output], np.float32), values, rtol=1e-6, atol=1e-6
+                )
 
 
 @pytest.mark.parametrize("version", ["?model_version=1", "/versions/1", ""])
@@ -101,14 +107,22 @@ def test_versions_of_the_open_inference_protocol(port, version):
     status, answer = send(port, f"{path}?{query}")
     assert (status, answer["name"], answer["versions"]) == (200, "vae_mnist", ["1"])
     assert send(port, f"{path}/ready?{query}") == (200, {"name": "vae_mnist", "ready": True})
-    body = {"inputs": [{"name": "seed", "shape": [1], "datatype": "INT64", "data": [3]}], "outputs": [{"name": "images"}]}
+    body = {
+        "inputs": [{"name": "seed", "shape": [1], "datatype": "INT64", "data": [3]}],
+        "outputs": [{"name": "images"}],
+    }
     status, answer = send(port, f"{path}/infer?{query}", body)
     assert (status, answer["outputs"][0]["shape"]) == (200, [1, 28, 28, 1])
 
 
 def test_tensors_may_be_nested_and_must_fit_their_shape(port, digits):
     images = digits[0][:2]
-    tensor = {"name": "images", "shape": [2, 28, 28, 1], "datatype": "FP32", "data": images.tolist()}
+    tensor = {
+        "name": "images",
+        "shape": [2, 28, 28, 1],
+        "datatype": "FP32",
+        "data": images.tolist(),
+    }
     body = {"inputs": [tensor], "parameters": {"signature_name": "score"}}
     scores = zoo.load("vae_mnist", "saved_model").score(images)
     for data in (images.tolist(), images.ravel().tolist(), images.reshape(2, -1).tolist()):
@@ -122,7 +136,9 @@ def test_tensors_may_be_nested_and_must_fit_their_shape(port, digits):
         {"datatype": "INT32"},
         {"data": images.tolist()[0] * 2 + [0]},
     ):
-        status, answer = send(port, "/v2/models/vae_mnist/infer", body | {"inputs": [tensor | wrong]})
+        status, answer = send(
+            port, "/v2/models/vae_mnist/infer", body | {"inputs": [tensor | wrong]}
+        )
         assert (status, list(answer)) == (400, ["error"])
 
 
@@ -166,14 +182,27 @@ BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 
 
 @pytest.mark.skipif(not BROWSER, reason="there is no Chromium on this machine")
-@pytest.mark.parametrize(("path", "words"), [("/docs", "Predict"), ("/redoc", "Predict"), ("/", "cvae_mnist")])
+@pytest.mark.parametrize(
+    ("path", "words"), [("/docs", "Predict"), ("/redoc", "Predict"), ("/", "cvae_mnist")]
+)
 def test_a_page_is_whole_in_a_browser_without_a_network(port, path, words, tmp_path):
-    command = [BROWSER, "--headless", "--no-sandbox", f"--user-data-dir={tmp_path}", "--virtual-time-budget=20000"]
-    command += ["--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1", f"--log-net-log={tmp_path / 'net.json'}"]
+    command = [
+        BROWSER,
+        "--headless",
+        "--no-sandbox",
+        f"--user-data-dir={tmp_path}",
+        "--virtual-time-budget=20000",
+    ]
+    command += [
+        "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
+        f"--log-net-log={tmp_path / 'net.json'}",
+    ]
     command += ["--disable-background-networking", "--dump-dom", f"http://127.0.0.1:{port}{path}"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert words in re.sub(r"(?s)<script.*?</script>", "", done.stdout)
-    asked = re.findall(r'"initiator":"http://127.*?"url":"(\w+://[^"]*)"', (tmp_path / "net.json").read_text())
+    asked = re.findall(
+        r'"initiator":"http://127.*?"url":"(\w+://[^"]*)"', (tmp_path / "net.json").read_text()
+    )
     assert asked or path == "/"
     assert all(url.startswith(f"http://127.0.0.1:{port}/") for url in asked)
 
@@ -184,11 +213,15 @@ def test_the_openapi_document_has_the_version_of_the_package(port):
 
 def test_each_of_many_at_once_gets_its_own(port):
     def ask(seed):
-        return predict(port, "cvae_mnist", {"instances": [{"seed": seed, "label": seed % 10}]})[1]["predictions"][0]
+        return predict(port, "cvae_mnist", {"instances": [{"seed": seed, "label": seed % 10}]})[1][
+            "predictions"
+        ][0]
 
     with concurrent.futures.ThreadPoolExecutor(32) as pool:
         answers = np.array(list(pool.map(ask, range(100))))
-    np.testing.assert_allclose(answers, zoo.load("cvae_mnist", "saved_model").sample(100), rtol=0, atol=1e-5)
+    np.testing.assert_allclose(
+        answers, zoo.load("cvae_mnist", "saved_model").sample(100), rtol=0, atol=1e-5
+    )
 
 
 def test_the_open_inference_protocol(port):
@@ -221,7 +254,12 @@ def test_the_open_inference_protocol(port):
 @pytest.mark.parametrize(
     ("path", "body", "status", "sentence"),
     [
-        ("/v1/models/cvae_mnits:predict", {}, 404, "no model 'cvae_mnits'; the nearest is 'cvae_mnist'"),
+        (
+            "/v1/models/cvae_mnits:predict",
+            {},
+            404,
+            "no model 'cvae_mnits'; the nearest is 'cvae_mnist'",
+        ),
         ("/v1/models/cvae_mnist/versions/2:predict", {}, 404, "no version '2': there is 1"),
         ("/v1/models/cvae_mnist/versions/2", None, 404, "no version '2'"),
         ("/v1/nothing", None, 404, "There is no GET '/v1/nothing'"),
@@ -229,33 +267,113 @@ def test_the_open_inference_protocol(port):
         (":predict", b'{"instances": [NaN]}', 400, "must be a JSON document"),
         (":predict", b"[" * 100_000, 400, "must be a JSON document"),
         (":predict", [], 400, "must be a JSON object; received: a list of length 0"),
-        (":predict", {"instances": [], "inputs": {}}, 400, "either 'instances' (rows) or 'inputs' (columns)"),
+        (
+            ":predict",
+            {"instances": [], "inputs": {}},
+            400,
+            "either 'instances' (rows) or 'inputs' (columns)",
+        ),
         (":predict", {"instances": []}, 400, "a list of rows; received: a list of length 0"),
-        (":predict", {"instances": [{"seed": 1}]}, 400, "an object of label, seed; received: an object of 'seed'"),
-        (":predict", {"inputs": {"seed": 1, "label": [1]}}, 400, "seed must be whole numbers in an array of shape (n)"),
-        (":predict", {"inputs": {"seed": [1]}}, 400, "takes the inputs label, seed; received: an object of 'seed'"),
+        (
+            ":predict",
+            {"instances": [{"seed": 1}]},
+            400,
+            "an object of label, seed; received: an object of 'seed'",
+        ),
+        (
+            ":predict",
+            {"inputs": {"seed": 1, "label": [1]}},
+            400,
+            "seed must be whole numbers in an array of shape (n)",
+        ),
+        (
+            ":predict",
+            {"inputs": {"seed": [1]}},
+            400,
+            "takes the inputs label, seed; received: an object of 'seed'",
+        ),
         (":predict", {"instances": [{"seed": 1.5, "label": 1}]}, 400, "seed must be whole numbers"),
         (":predict", {"instances": [{"seed": "1", "label": 1}]}, 400, "seed must be whole numbers"),
-        (":predict", {"instances": [{"seed": {"b64": "MQ=="}, "label": 1}]}, 400, "seed must be whole numbers"),
+        (
+            ":predict",
+            {"instances": [{"seed": {"b64": "MQ=="}, "label": 1}]},
+            400,
+            "seed must be whole numbers",
+        ),
         (":predict", {"instances": [{"seed": 2**63, "label": 1}]}, 400, "below 2**63"),
         (":predict", {"instances": [{"seed": -1, "label": 1}]}, 400, "Seeds must be at least 0"),
-        (":predict", {"instances": [{"seed": 1, "label": 10}]}, 400, "labels must be from 0 to 9, but 10 is among them"),
-        (":predict", {"inputs": {"seed": [1, 2], "label": [1]}}, 400, "one number of rows, from 1 to "),
-        (":predict", {"inputs": {"seed": [1] * 9000, "label": [1] * 9000}}, 400, "one number of rows, from 1 to "),
-        (":predict", {"inputs": {}, "signature_name": "smaple"}, 400, "no signature 'smaple'; the nearest is 'sample'"),
+        (
+            ":predict",
+            {"instances": [{"seed": 1, "label": 10}]},
+            400,
+            "labels must be from 0 to 9, but 10 is among them",
+        ),
+        (
+            ":predict",
+            {"inputs": {"seed": [1, 2], "label": [1]}},
+            400,
+            "one number of rows, from 1 to ",
+        ),
+        (
+            ":predict",
+            {"inputs": {"seed": [1] * 9000, "label": [1] * 9000}},
+            400,
+            "one number of rows, from 1 to ",
+        ),
+        (
+            ":predict",
+            {"inputs": {}, "signature_name": "smaple"},
+            400,
+            "no signature 'smaple'; the nearest is 'sample'",
+        ),
         (":predict", {"inputs": {}, "signature_name": 7}, 400, "no signature 7"),
         (":predict", {"inputs": {}, "signature": "decode"}, 400, "unknown member 'signature'"),
-        (":predict", {"inputs": {"z": [[1e39] * 40], "label": [1]}, "signature_name": "decode"}, 400, "z must be finite"),
-        (":predict", {"inputs": {"z": [[1e38] * 40], "label": [1]}, "signature_name": "decode"}, 400, "no finite answer"),
-        (":predict", {"inputs": {"z": [[0.0]], "label": [1]}, "signature_name": "decode"}, 400, "in an array of shape (n, 40)"),
-        (":predict", {"inputs": {"z": [[0.0], []], "label": [1]}, "signature_name": "decode"}, 400, "z must be numbers"),
+        (
+            ":predict",
+            {"inputs": {"z": [[1e39] * 40], "label": [1]}, "signature_name": "decode"},
+            400,
+            "z must be finite",
+        ),
+        (
+            ":predict",
+            {"inputs": {"z": [[1e38] * 40], "label": [1]}, "signature_name": "decode"},
+            400,
+            "no finite answer",
+        ),
+        (
+            ":predict",
+            {"inputs": {"z": [[0.0]], "label": [1]}, "signature_name": "decode"},
+            400,
+            "in an array of shape (n, 40)",
+        ),
+        (
+            ":predict",
+            {"inputs": {"z": [[0.0], []], "label": [1]}, "signature_name": "decode"},
+            400,
+            "z must be numbers",
+        ),
         ("/v2/models/nothing", None, 404, "There is no model 'nothing'"),
         ("/v2/models/cvae_mnist?model_version=9", None, 404, "no version '9': there is 1"),
         ("/v2/models/cvae_mnist/ready?model_version=9", None, 404, "no version '9': there is 1"),
         ("/v2/models/cvae_mnist/versions/9", None, 404, "no version '9': there is 1"),
-        ("/v2/models/cvae_mnist/infer?model_version=9", {"inputs": []}, 404, "no version '9': there is 1"),
-        ("/v2/models/cvae_mnist/infer", {"inputs": 3}, 400, "inputs must be a list of at most 2; received: 3"),
-        ("/v2/models/cvae_mnist/infer", {"inputs": []}, 400, "takes the inputs label, seed; received: an object of no members"),
+        (
+            "/v2/models/cvae_mnist/infer?model_version=9",
+            {"inputs": []},
+            404,
+            "no version '9': there is 1",
+        ),
+        (
+            "/v2/models/cvae_mnist/infer",
+            {"inputs": 3},
+            400,
+            "inputs must be a list of at most 2; received: 3",
+        ),
+        (
+            "/v2/models/cvae_mnist/infer",
+            {"inputs": []},
+            400,
+            "takes the inputs label, seed; received: an object of no members",
+        ),
     ],
 )
 def test_bad_requests_get_one_sentence(port, path, body, status, sentence):
@@ -270,7 +388,12 @@ def test_bad_requests_get_one_sentence(port, path, body, status, sentence):
 def test_limits_of_the_body(port):
     connection = http.client.HTTPConnection("127.0.0.1", port)
     for headers, body, status, sentence in (
-        ({"Content-Type": "image/png"}, b"{}", 415, "must be application/json; received: 'image/png'"),
+        (
+            {"Content-Type": "image/png"},
+            b"{}",
+            415,
+            "must be application/json; received: 'image/png'",
+        ),
         ({"Content-Encoding": "gzip"}, b"{}", 415, "must not be encoded"),
         ({}, b" " * (32 * 2**20 + 1), 413, "at most 33554432 bytes"),
     ):
@@ -320,7 +443,12 @@ ATOMS = st.one_of(
     st.text(max_size=5),
     st.just({"b64": "AAAA"}),
 )
-JUNK = st.recursive(ATOMS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3))
+JUNK = st.recursive(
+    ATOMS,
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+    ),
+)
 SIGNATURES = ("serving_default", "sample_png", "decode", "encode", "reconstruct", "score")
 VALID = {"seed": 1, "label": 1, "z": [0.0] * 40, "images": [[[0.5]] * 28] * 28}
 
@@ -328,27 +456,44 @@ VALID = {"seed": 1, "label": 1, "z": [0.0] * 40, "images": [[[0.5]] * 28] * 28}
 @st.composite
 def bodies(draw):
     """Requests that are nearly right: one part is junk, or missing, or the text is cut."""
-    row = {key: draw(st.just(value) | JUNK) for key, value in VALID.items() if draw(st.integers(0, 4))}
-    values = draw(st.sampled_from([[row], row, [row, row], {key: [value] for key, value in row.items()}]) | JUNK)
+    row = {
+        key: draw(st.just(value) | JUNK) for key, value in VALID.items() if draw(st.integers(0, 4))
+    }
+    values = draw(
+        st.sampled_from([[row], row, [row, row], {key: [value] for key, value in row.items()}])
+        | JUNK
+    )
     body = {draw(st.sampled_from(["instances", "inputs"])): values}
     if draw(st.booleans()):
         body["signature_name"] = draw(st.sampled_from(SIGNATURES) | JUNK)
     if draw(st.integers(0, 3)) == 0:
-        tensor = {"name": draw(st.sampled_from(list(VALID)) | JUNK), "shape": [1], "datatype": "INT64", "data": [1]}
+        tensor = {
+            "name": draw(st.sampled_from(list(VALID)) | JUNK),
+            "shape": [1],
+            "datatype": "INT64",
+            "data": [1],
+        }
         tensor[draw(st.sampled_from(list(tensor)))] = draw(JUNK)
         body["inputs"] = [tensor] * draw(st.integers(1, 2))
     text = json.dumps(draw(st.just(body) | JUNK)).encode()
     return text[: draw(st.integers(0, len(text)))] if draw(st.integers(0, 4)) == 0 else text
 
 
-PATHS = st.sampled_from(["/v1/models/cvae_mnist:predict"] * 3 + ["/v2/models/cvae_mnist/infer", "/v1/models/vae_mnist:predict"])
-TYPES = st.sampled_from(["application/json"] * 5 + ["text/plain", "image/png", "multipart/form-data", "?"])
+PATHS = st.sampled_from(
+    ["/v1/models/cvae_mnist:predict"] * 3
+    + ["/v2/models/cvae_mnist/infer", "/v1/models/vae_mnist:predict"]
+)
+TYPES = st.sampled_from(
+    ["application/json"] * 5 + ["text/plain", "image/png", "multipart/form-data", "?"]
+)
 
 
 def bombard(port, examples):
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
 
-    @settings(max_examples=examples, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @settings(
+        max_examples=examples, deadline=None, database=None, suppress_health_check=list(HealthCheck)
+    )
     @given(PATHS, bodies() | st.binary(max_size=50), TYPES)
     def fire(path, body, kind):
         connection.request("POST", path, body, {"Content-Type": kind})

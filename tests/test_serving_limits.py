@@ -81,9 +81,17 @@ class Impatient(tuple):
 def impatient():
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    limits = {"head_seconds": 2, "seconds": 3, "stop_seconds": 2, "request_bytes": 128 * 2**20, "total_bytes": TOTAL}
+    limits = {
+        "head_seconds": 2,
+        "seconds": 3,
+        "stop_seconds": 2,
+        "request_bytes": 128 * 2**20,
+        "total_bytes": TOTAL,
+    }
     command = [sys.executable, "-c", textwrap.dedent(WITH_LIMITS), json.dumps(limits), str(port)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT
+    )
     server = Impatient((process, port))
     server.opened = []
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
@@ -173,9 +181,15 @@ STRINGS = {
     "an unknown signature": b'{"inputs":{},"signature_name":"' + LONG + b'"}',
     "an unknown member": b'{"inputs":{},"' + LONG + b'":1}',
     "an unknown input": b'{"inputs":{"' + LONG + b'":1}}',
-    "one long string among short ones": b'{"inputs":{"label":["' + LONG + b'"' + b',"b"' * 10**5 + b'],"seed":[1]}}',
+    "one long string among short ones": b'{"inputs":{"label":["'
+    + LONG
+    + b'"'
+    + b',"b"' * 10**5
+    + b'],"seed":[1]}}',
     "four bytes a character": '{"inputs":{"😀'.encode() + LONG + b'":1}}',
-    "a key for each row": b'{"instances":[' + b",".join(b'{"k%d":1}' % i for i in range(3 * 10**5)) + b"]}",
+    "a key for each row": b'{"instances":['
+    + b",".join(b'{"k%d":1}' % i for i in range(3 * 10**5))
+    + b"]}",
     "duplicate keys": b"{" + b",".join([b'"inputs":[]'] * 3 * 10**5) + b"}",
     "many members": b"{" + b",".join(b'"k%d":1' % i for i in range(3 * 10**5)) + b"}",
     "a huge integer": b'{"inputs":{"label":[1],"seed":[' + b"9" * 2**24 + b"]}}",
@@ -218,7 +232,11 @@ MEASURED = """
 def test_the_bound_of_a_documents_memory_holds():
     """orjson and CPython themselves, each document in a process of its own."""
     units = [*UNITS, b"[1]", b"[1,2]", b'{"a":{}}', b"1000", b'"ab"', b"null", '"éé"'.encode()]
-    units += ['"aaa😀"'.encode(), b'"' + b"a" * 40 + b'"', b'{"a":1,"b":1.5,"c":1,"d":1,"e":1,"f":1}']
+    units += [
+        '"aaa😀"'.encode(),
+        b'"' + b"a" * 40 + b'"',
+        b'{"a":1,"b":1.5,"c":1,"d":1,"e":1,"f":1}',
+    ]
     bodies = [filled(b"[", unit, b"]", 2**20) for unit in units]
     bodies.append(b"{" + b",".join(b'"k%d":1.5' % i for i in range(80_000)) + b"}")
     bodies.append(b"[" + b",".join(b'{"k%d":1.5}' % i for i in range(80_000)) + b"]")
@@ -240,14 +258,26 @@ def rows_of(port, name) -> int:
 
 @pytest.mark.parametrize(
     ("name", "signature", "form"),
-    [("cvae_mnist", "sample", "instances"), ("cvae_mnist", "reconstruct", "inputs"), ("gan_mnist", "sample", "inputs")],
+    [
+        ("cvae_mnist", "sample", "instances"),
+        ("cvae_mnist", "reconstruct", "inputs"),
+        ("gan_mnist", "sample", "inputs"),
+    ],
 )
-def test_a_valid_request_of_as_many_rows_as_allowed_stays_within_the_bound(server, rng, name, signature, form):
+def test_a_valid_request_of_as_many_rows_as_allowed_stays_within_the_bound(
+    server, rng, name, signature, form
+):
     process, port = server
     rows = rows_of(port, name)
     assert rows > 1000
-    given = {"seed": np.arange(rows)} if signature == "sample" else {"images": rng.random((rows, 28, 28, 1))}
-    given = {key: values.tolist() for key, values in given.items()} | ({"label": [7] * rows} if name == "cvae_mnist" else {})
+    given = (
+        {"seed": np.arange(rows)}
+        if signature == "sample"
+        else {"images": rng.random((rows, 28, 28, 1))}
+    )
+    given = {key: values.tolist() for key, values in given.items()} | (
+        {"label": [7] * rows} if name == "cvae_mnist" else {}
+    )
     if form == "instances":
         given = [dict(zip(given, row)) for row in zip(*given.values())]
     body = orjson.dumps({"signature_name": signature, form: given})
@@ -261,7 +291,9 @@ def test_a_valid_request_of_as_many_rows_as_allowed_stays_within_the_bound(serve
 def test_one_row_more_than_allowed_is_refused(server):
     port = server[1]
     rows = rows_of(port, "cvae_mnist")
-    status, document, _ = post(port, V1, json.dumps({"inputs": {"seed": [0] * (rows + 1), "label": [1] * (rows + 1)}}))
+    status, document, _ = post(
+        port, V1, json.dumps({"inputs": {"seed": [0] * (rows + 1), "label": [1] * (rows + 1)}})
+    )
     assert (status, f"from 1 to {rows}" in document["error"]) == (400, True), document
 
 
@@ -285,20 +317,42 @@ def test_many_at_once_stay_within_the_total_and_the_others_come_again(impatient,
 
 def value(draw: random.Random, depth: int) -> bytes:
     """A JSON value, or nearly one."""
-    scalars = [b"0", b"-1", b"1.5", b"1e400", b"-0.0", b"9" * 30, b"null", b"true", b'""', b'"\\ud800"', b"NaN"]
-    scalars += [b'"a"', '"é😀"'.encode(), b'"\xff"', b'{"b64":"AAAA"}', b"1" * draw.choice([1, 5000])]
+    scalars = [
+        b"0",
+        b"-1",
+        b"1.5",
+        b"1e400",
+        b"-0.0",
+        b"9" * 30,
+        b"null",
+        b"true",
+        b'""',
+        b'"\\ud800"',
+        b"NaN",
+    ]
+    scalars += [
+        b'"a"',
+        '"é😀"'.encode(),
+        b'"\xff"',
+        b'{"b64":"AAAA"}',
+        b"1" * draw.choice([1, 5000]),
+    ]
     if depth == 0 or draw.random() < 0.3:
         return draw.choice(scalars[:10] if draw.random() < 0.9 else scalars)
     inner = [value(draw, depth - 1) for _ in range(draw.randrange(4))]
     if draw.random() < 0.5:
         return b"[" + b",".join(inner) + b"]"
-    keys = draw.choices([b'"a"', b'"seed"', b'"label"', b'"name"', b'"data"', b'"shape"'], k=len(inner))
+    keys = draw.choices(
+        [b'"a"', b'"seed"', b'"label"', b'"name"', b'"data"', b'"shape"'], k=len(inner)
+    )
     return b"{" + b",".join(b"%b:%b" % pair for pair in zip(keys, inner)) + b"}"
 
 
 def document(draw: random.Random, most: int) -> bytes:
     """A request of one value again and again, in a frame that is right, perhaps cut or damaged."""
-    head, tail = draw.choice([INSTANCES, COLUMNS, TENSORS, DATA, (b"[" * draw.randrange(3000), b"]" * 5)])
+    head, tail = draw.choice(
+        [INSTANCES, COLUMNS, TENSORS, DATA, (b"[" * draw.randrange(3000), b"]" * 5)]
+    )
     if draw.random() < 0.2:
         head = b'{"signature_name":%b,' % value(draw, 1) + head[1:]
     size = int(most ** draw.random())
@@ -317,7 +371,9 @@ def chunked(draw: random.Random, body: bytes) -> bytes:
     size = draw.choice([1, 100, 2**16])
     body = body[: 10_000 * size]
     parts = (body[start : start + size] for start in range(0, len(body), size))
-    chunks = bytearray(b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in parts) + b"0\r\n\r\n")
+    chunks = bytearray(
+        b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in parts) + b"0\r\n\r\n"
+    )
     flaw = draw.choice(["none", "length", "extension", "trailers", "byte"])
     if flaw == "length":
         chunks[:0] = draw.choice([b"zz\r\n", b"-1\r\n", b"f" * 40 + b"\r\n", b"\r\n"])
@@ -381,7 +437,10 @@ def seconds_of_a_stop(port, sent, answered):
 
 def seconds_byte_by_byte(port):
     begin = time.perf_counter()
-    with socket.create_connection(("127.0.0.1", port)) as connection, contextlib.suppress(ConnectionError):
+    with (
+        socket.create_connection(("127.0.0.1", port)) as connection,
+        contextlib.suppress(ConnectionError),
+    ):
         for byte in REQUEST * 5:
             connection.sendall(bytes([byte]))
             time.sleep(0.05)
@@ -418,7 +477,12 @@ def test_a_client_that_stops_in_any_phase_is_left_in_time(impatient):
 def test_heads_that_are_too_large_are_refused(impatient):
     port = impatient[1]
     line = b"GET / HTTP/1.1\r\n"
-    for flood in (line + b"X: " + b"a" * 10**7, line + b"a: b\r\n" * 10**6, b"\r\n" * 10**6, b"GET /" + b"a" * 10**7):
+    for flood in (
+        line + b"X: " + b"a" * 10**7,
+        line + b"a: b\r\n" * 10**6,
+        b"\r\n" * 10**6,
+        b"GET /" + b"a" * 10**7,
+    ):
         with Growth(impatient[0].pid) as growth:
             answer = raw(port, flood)
         assert answer == b"" or answer.startswith(b"HTTP/1.1 400")
@@ -438,7 +502,9 @@ def latencies(port, n):
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     for _ in range(n):
         begin = time.perf_counter()
-        connection.request("POST", SINGLE, b'{"instances":[1]}', {"Content-Type": "application/json"})
+        connection.request(
+            "POST", SINGLE, b'{"instances":[1]}', {"Content-Type": "application/json"}
+        )
         answer = connection.getresponse()
         answer.read()
         assert answer.status == 200
@@ -499,7 +565,13 @@ SERVED = """
 def test_files_that_cannot_be_served_are_one_sentence_each(tmp_path):
     damaged(tmp_path / "damaged", honest=False)
     damaged(tmp_path / "unreadable", honest=True)
-    command = [sys.executable, "-c", textwrap.dedent(SERVED), tmp_path / "damaged", tmp_path / "unreadable"]
+    command = [
+        sys.executable,
+        "-c",
+        textwrap.dedent(SERVED),
+        tmp_path / "damaged",
+        tmp_path / "unreadable",
+    ]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=120)
     first, second = done.stderr.splitlines()
     assert "saved_model.pb is damaged" in first

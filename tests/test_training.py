@@ -19,13 +19,17 @@ def shrunk(name):
     sizes = {"hidden": [8], "filters": [8, 4], "maxout": [[8, 2]], "latent_dim": 3}
     model = recipe.model | {key: size for key, size in sizes.items() if key in recipe.model}
     change = {"label_smoothing": 0.1} if adversarial else {"importance_samples": 2}
-    recipe = replace(recipe, cycles=[[2, 0.01, {}], [1, 0.002, change]], batch_size=100, model=model)
+    recipe = replace(
+        recipe, cycles=[[2, 0.01, {}], [1, 0.002, change]], batch_size=100, model=model
+    )
     if not adversarial:
         return recipe
     settings = {"parzen": {"samples": 100}, "nearest_neighbor": {"samples": 100}}
     metrics = {metric: settings.get(metric, {}) for metric in recipe.metrics}
     best = {"metric": recipe.best["metric"], "every": 1}
-    return replace(recipe, split="train[:200]", validation="train[200:]", metrics=metrics, best=best)
+    return replace(
+        recipe, split="train[:200]", validation="train[200:]", metrics=metrics, best=best
+    )
 
 
 SMALL = shrunk("cvae_mnist")
@@ -43,7 +47,10 @@ class Stop(keras.callbacks.Callback):
             raise KeyboardInterrupt
 
 
-NIGHTLY = [pytest.param(name, marks=pytest.mark.nightly) for name in ("cvae_quadrant_mnist", "gan_mnist", "vae_dense_mnist")]
+NIGHTLY = [
+    pytest.param(name, marks=pytest.mark.nightly)
+    for name in ("cvae_quadrant_mnist", "gan_mnist", "vae_dense_mnist")
+]
 
 
 @pytest.mark.parametrize("name", ["cvae_mnist", "cdcgan_mnist", *NIGHTLY])
@@ -52,7 +59,9 @@ def test_a_resumed_training_equals_an_uninterrupted_one(name, tmp_path, monkeypa
     whole = training.train(recipe, tmp_path / "whole", data_dir=FIXTURE, verbose=0)
     real = keras.callbacks.TensorBoard
     monkeypatch.setattr(training, "STEPS_PER_EXECUTION", 1)
-    monkeypatch.setattr(keras.callbacks, "TensorBoard", lambda *_, **__: Stop(2 if recipe.best else 3))
+    monkeypatch.setattr(
+        keras.callbacks, "TensorBoard", lambda *_, **__: Stop(2 if recipe.best else 3)
+    )
     with pytest.raises(KeyboardInterrupt):
         training.train(recipe, tmp_path / "cut", data_dir=FIXTURE, verbose=0)
     monkeypatch.setattr(keras.callbacks, "TensorBoard", real)
@@ -63,7 +72,9 @@ def test_a_resumed_training_equals_an_uninterrupted_one(name, tmp_path, monkeypa
     assert [json.loads(line)["epoch"] for line in lines] == [1, 2, 3]
 
 
-@pytest.mark.parametrize("name", ["cvae_mnist", pytest.param("cdcgan_mnist", marks=pytest.mark.nightly)])
+@pytest.mark.parametrize(
+    "name", ["cvae_mnist", pytest.param("cdcgan_mnist", marks=pytest.mark.nightly)]
+)
 def test_an_extended_run_equals_one_that_had_the_cycle_from_the_start(name, tmp_path):
     recipe = shrunk(name)
     longer = training.extended(recipe, 5)
@@ -77,7 +88,9 @@ def test_an_extended_run_equals_one_that_had_the_cycle_from_the_start(name, tmp_
     assert training.load(tmp_path / "run")[0] == longer
     for one, two in zip(whole.get_weights(), extended.get_weights()):
         np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-5)
-    last = [keras.saving.load_model(tmp_path / run / training.CHECKPOINT) for run in ("whole", "run")]
+    last = [
+        keras.saving.load_model(tmp_path / run / training.CHECKPOINT) for run in ("whole", "run")
+    ]
     for optimizer in last[0].optimizers():
         one, two = (getattr(model, optimizer) for model in last)
         for before, after in zip(one.variables, two.variables):
@@ -91,7 +104,9 @@ def test_an_extended_run_trains_at_the_last_rate(tmp_path, monkeypatch):
     longer = training.extended(recipe, 2)
     after = training.train(longer, tmp_path, resume=True, data_dir=FIXTURE, verbose=0).get_weights()
     assert max(np.abs(one - two).max() for one, two in zip(before, after)) > 1e-3
-    schedule = keras.saving.load_model(tmp_path / training.CHECKPOINT).optimizer.get_config()["learning_rate"]
+    schedule = keras.saving.load_model(tmp_path / training.CHECKPOINT).optimizer.get_config()[
+        "learning_rate"
+    ]
     assert schedule["config"]["cycles"] == [[3, 0.01], [3, 0.01]]
 
 
@@ -109,13 +124,24 @@ def test_a_finished_run_that_is_resumed_stays_as_it_is(tmp_path):
     ("change", "sentence"),
     [
         ({"batch_size": 50}, "batch_size of the run in {} is 100; received: 50"),
-        ({"model": SMALL.model | {"hidden": [9]}}, r"model.hidden of the run in {} is \[8\]; received: \[9\]"),
-        ({"model": SMALL.model | {"beta": 2.0}}, "model.beta of the run in {} is not set; received: 2.0"),
-        ({"cycles": [[1, 0.01, {}]]}, r"cycles of the run in {} is \[\[2, 0.01, .*; received: \[\[1, 0.01, {{}}\]\]"),
+        (
+            {"model": SMALL.model | {"hidden": [9]}},
+            r"model.hidden of the run in {} is \[8\]; received: \[9\]",
+        ),
+        (
+            {"model": SMALL.model | {"beta": 2.0}},
+            "model.beta of the run in {} is not set; received: 2.0",
+        ),
+        (
+            {"cycles": [[1, 0.01, {}]]},
+            r"cycles of the run in {} is \[\[2, 0.01, .*; received: \[\[1, 0.01, {{}}\]\]",
+        ),
         ({"cycles": [[4, 0.01, {}]]}, r"cycles of the run in {} is "),
     ],
 )
-def test_a_run_is_not_resumed_with_another_setting_and_the_setting_is_named(tmp_path, change, sentence):
+def test_a_run_is_not_resumed_with_another_setting_and_the_setting_is_named(
+    tmp_path, change, sentence
+):
     (tmp_path / training.RECIPE).write_text(json.dumps(SMALL.__dict__))
     with pytest.raises(ValueError, match=sentence.format(tmp_path)):
         training.train(replace(SMALL, **change), tmp_path, resume=True, data_dir=FIXTURE, verbose=0)
@@ -123,7 +149,9 @@ def test_a_run_is_not_resumed_with_another_setting_and_the_setting_is_named(tmp_
 
 def test_a_run_is_extended_and_never_shortened():
     assert training.extended(SMALL, SMALL.epochs) == SMALL
-    with pytest.raises(ValueError, match="epochs must be at least 3, those of the recipe; received: 2"):
+    with pytest.raises(
+        ValueError, match="epochs must be at least 3, those of the recipe; received: 2"
+    ):
         training.extended(SMALL, 2)
 
 
@@ -139,7 +167,9 @@ def test_the_best_on_validation_images_is_kept(tmp_path, monkeypatch):
     training.train(recipe, tmp_path, data_dir=FIXTURE, verbose=0)
     assert splits == [("nearest_neighbor", "train[200:]")] * 3
     assert training.kept(recipe, tmp_path) == {"epoch": 2, "value": 3.0}
-    kept, last = (keras.saving.load_model(tmp_path / name) for name in (training.BEST, training.CHECKPOINT))
+    kept, last = (
+        keras.saving.load_model(tmp_path / name) for name in (training.BEST, training.CHECKPOINT)
+    )
     assert (int(kept.optimizer.iterations), int(last.optimizer.iterations)) == (4, 6)
     for one, two in zip(training.load(tmp_path)[1].get_weights(), kept.get_weights()):
         np.testing.assert_array_equal(one, two)
@@ -166,7 +196,9 @@ def test_a_cycle_warms_up_and_falls_on_a_cosine():
     ours = [float(schedule(step)) for step in (0, 10, 20, 200, 999, 1000, 1002, 1050, 1100)]
     first = keras.optimizers.schedules.CosineDecay(0.0, 980, warmup_target=0.3, warmup_steps=20)
     second = keras.optimizers.schedules.CosineDecay(0.0, 98, warmup_target=0.1, warmup_steps=2)
-    expected = [float(first(step)) for step in (0, 10, 20, 200, 999)] + [float(second(step)) for step in (0, 2, 50, 100)]
+    expected = [float(first(step)) for step in (0, 10, 20, 200, 999)] + [
+        float(second(step)) for step in (0, 2, 50, 100)
+    ]
     np.testing.assert_allclose(ours, expected, atol=1e-7)
     assert training.Cycles.from_config(schedule.get_config()).cycles == schedule.cycles
 
@@ -201,7 +233,13 @@ def test_errors(tmp_path):
 
 @pytest.mark.parametrize(
     "best",
-    [{}, 3, {"metric": "parzen", "every": 2}, {"metric": "nearest_neighbor", "every": 0}, {"metric": "nearest_neighbor"}],
+    [
+        {},
+        3,
+        {"metric": "parzen", "every": 2},
+        {"metric": "nearest_neighbor", "every": 0},
+        {"metric": "nearest_neighbor"},
+    ],
 )
 def test_a_rule_for_the_best_is_checked(best):
     with pytest.raises(ValueError, match=r"best must be \{metric, every\}"):

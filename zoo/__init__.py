@@ -12,7 +12,7 @@ from zoo.catalog import Card, list_models
 from zoo.registration import register_with_keras
 from zoo.stack import whole_stack
 
-__version__ = "0.3.0"
+__version__ = "0.4.0"
 __all__ = ["Card", "datasets", "info", "list_models", "load", "models"]
 
 
@@ -36,13 +36,15 @@ def load(name: str, runtime: str = "keras") -> Any:
     Args:
         name: one of ``zoo.list_models()``, or a path: the folder of a run or of an artifact, or a
             ``.keras`` file. A catalog name comes first; "./NAME" is always the path.
-        runtime: what computes it. "keras" gives the ``keras.Model``, compiled and ready for ``fit``; "saved_model" runs the
-            SavedModel's signatures; "litert" and "litert-int8" run the TF Lite files of float16 weights and of int8 weights and
-            activations, and import no TensorFlow. All answer the same verbs, but for ``log_likelihood`` and what else is a
+        runtime: what computes it. "keras" gives the ``keras.Model``, compiled and ready for
+            ``fit``; "saved_model" runs the SavedModel's signatures; "litert" and "litert-int8" run
+            the TF Lite files of float16 weights and of int8 weights and activations, and import no
+            TensorFlow. All answer the same verbs, but for ``log_likelihood`` and what else is a
             ``keras.Model``'s. Runs and Keras files have "keras" alone.
 
     Raises:
-        ValueError: where there is no such model or runtime, or a file is not the one that the card describes.
+        ValueError: where there is no such model or runtime, or a file is not the one that the card
+            describes.
         FileNotFoundError: where a file is missing.
         ModuleNotFoundError: where a light install lacks what the runtime needs.
     """

@@ -29,10 +29,15 @@ class Card:
         latent_dim: length of z.
         image_shape: (height, width, channels).
         num_classes: number of labels, or None where the model is not conditional on a label.
-        condition_shape: shape of the tensor that the model is conditioned on, or None.
+        condition: {"shape", "at"} of the tensor that the model is conditioned on; "at" is (row,
+            column) if it is a part of the image. None where the model is not conditional on a
+            tensor.
+        signatures: {name: {"inputs" or "outputs": {name: {"dtype", "shape"}}}} of the SavedModel,
+            without serving_default; None in a shape is the batch.
         recipe: every hyper-parameter, the seed, the epochs and "wall_clock_seconds".
         versions: of Python and of the packages that it was trained with.
-        metrics: a list of {name, value, stderr, n, split, protocol, anchor, command}; the command gives the value again.
+        metrics: a list of {name, value, stderr, n, split, protocol, anchor, command}; the command
+            gives the value again.
         files: {path below the model's folder: {"sha256", "bytes"}}.
     """
 
@@ -44,7 +49,8 @@ class Card:
     latent_dim: int
     image_shape: tuple
     num_classes: int | None
-    condition_shape: tuple | None
+    condition: dict | None = None
+    signatures: dict = field(default_factory=dict)
     recipe: dict
     versions: dict | None = None
     metrics: list = field(default_factory=list)
@@ -66,11 +72,14 @@ class Card:
         try:
             values = json.loads(path.read_text(encoding="utf-8"))
             values["image_shape"] = tuple(values["image_shape"])
-            values["condition_shape"] = tuple(values["condition_shape"]) if values["condition_shape"] else None
             dict(values["recipe"]["model"]), dict(values["files"].items())
-            return cls(**{field.name: values[field.name] for field in fields(cls) if field.name in values})
+            return cls(
+                **{field.name: values[field.name] for field in fields(cls) if field.name in values}
+            )
         except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise DamagedFileError(f"{path} is not a model's card ({error}): restore the file.") from error
+            raise DamagedFileError(
+                f"{path} is not a model's card ({error}): restore the file."
+            ) from error
 
 
 class DamagedFileError(ValueError):
@@ -107,7 +116,11 @@ def directory(name: str) -> Path:
 def nearest(given: str, valid) -> str:
     """The end of a sentence about a wrong name: the nearest valid one, or all of them."""
     close = difflib.get_close_matches(str(given), valid, n=1, cutoff=0.5)
-    return f"; the nearest is {close[0]!r}" if close else f"; there are {', '.join(sorted(valid)) or 'none'}"
+    return (
+        f"; the nearest is {close[0]!r}"
+        if close
+        else f"; there are {', '.join(sorted(valid)) or 'none'}"
+    )
 
 
 def version(folder: Path, card: Card) -> Path:
@@ -116,7 +129,9 @@ def version(folder: Path, card: Card) -> Path:
     Raises:
         DamagedFileError: where the card names no file of a version.
     """
-    versions = {first for first in (path.partition("/")[0] for path in card.files) if first.isdecimal()}
+    versions = {
+        first for first in (path.partition("/")[0] for path in card.files) if first.isdecimal()
+    }
     if not versions:
         raise DamagedFileError(f"{folder / CARD} names no file of a version: restore the card.")
     return folder / max(versions, key=int)
@@ -139,11 +154,17 @@ def check(folder: Path, card: Card, *paths: Path) -> None:
     for path in paths:
         relative = path.relative_to(folder).as_posix()
         if not path.is_file():
-            raise FileNotFoundError(f"{card.name} is incomplete: {path} is missing; restore the file.")
+            raise FileNotFoundError(
+                f"{card.name} is incomplete: {path} is missing; restore the file."
+            )
         if relative not in card.files:
-            raise DamagedFileError(f"{path} does not belong to {card.name}: its card does not name it; remove the file.")
+            raise DamagedFileError(
+                f"{path} does not belong to {card.name}: its card does not name it; remove the file."
+            )
         if describe(path) != card.files[relative]:
-            raise DamagedFileError(f"{path} is damaged: its SHA-256 sum is not the card's; restore the file.")
+            raise DamagedFileError(
+                f"{path} is damaged: its SHA-256 sum is not the card's; restore the file."
+            )
 
 
 def all_problems() -> list[str]:
@@ -154,10 +175,18 @@ def all_problems() -> list[str]:
         found.append(f"There is no model in {root()}.")
     for path in sorted(root().glob("[!.]*")):
         if path.name not in {*listed, CONFIG}:
-            found.append(f"{path} is no model: there is no {CARD} in it; restore the card or remove the file.")
-    served = re.findall(r'name: "([^"]*)"', (root() / CONFIG).read_text()) if (root() / CONFIG).is_file() else []
+            found.append(
+                f"{path} is no model: there is no {CARD} in it; restore the card or remove the file."
+            )
+    served = (
+        re.findall(r'name: "([^"]*)"', (root() / CONFIG).read_text())
+        if (root() / CONFIG).is_file()
+        else []
+    )
     if served != listed:
-        found.append(f"{root() / CONFIG} names {', '.join(served) or 'nothing'}, but there are {', '.join(listed)}.")
+        found.append(
+            f"{root() / CONFIG} names {', '.join(served) or 'nothing'}, but there are {', '.join(listed)}."
+        )
     return found
 
 

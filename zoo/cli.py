@@ -38,8 +38,15 @@ class Labels(click.ParamType):
 NAME = click.argument("name")
 PATHS = "NAME is a model of `zoo list`, the folder of a run or of an artifact, or a .keras file; ./NAME is always a path."
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-DATA_DIR = click.option("--data-dir", type=click.Path(), help="Folder of tensorflow-datasets.  [default: $TFDS_DATA_DIR]")
-SETTINGS = ", ".join(field.name + (".KEY" if field.type is dict else "") for field in dataclasses.fields(recipes.Recipe))
+DATA_DIR = click.option(
+    "--data-dir",
+    type=click.Path(),
+    help="Folder of tensorflow-datasets.  [default: $TFDS_DATA_DIR]",
+)
+SETTINGS = ", ".join(
+    field.name + (".KEY" if field.type is dict else "")
+    for field in dataclasses.fields(recipes.Recipe)
+)
 
 
 def runtime_option(**settings):
@@ -58,7 +65,13 @@ def described(*examples, paths=PATHS):
     return decorate
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "show_default": True, "max_content_width": 120})
+@click.group(
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "show_default": True,
+        "max_content_width": 120,
+    }
+)
 @click.version_option(__version__, message="zoo %(version)s")
 def cli():
     """Pretrained generative models: list, look at, sample, train, measure, export, serve."""
@@ -86,7 +99,9 @@ def info(name, as_json):
         click.echo(card.to_json(), nl=False)
         return
     dataset = card.dataset or "unknown data"
-    click.echo(f"{card.name}: {card.family} on {dataset}, images {card.image_shape}, latent_dim {card.latent_dim}")
+    click.echo(
+        f"{card.name}: {card.family} on {dataset}, images {card.image_shape}, latent_dim {card.latent_dim}"
+    )
     click.echo(f"paper: {card.paper or 'unknown'}")
     if card.parameters:
         parts = {part: f"{count:,}" for part, count in card.parameters.items()}
@@ -98,20 +113,37 @@ def info(name, as_json):
 def metric_line(metric: dict) -> str:
     anchor = metric["anchor"]
     published = f"; published: {anchor['value']} ({anchor['source']})" if anchor else ""
-    return (
-        f"{metric['name']}: {metric['value']:.2f} ± {metric['stderr']:.2f} ({metric['protocol']}; n = {metric['n']}){published}"
-    )
+    value = f"{metric['value']:.2f} ± {metric['stderr']:.2f}"
+    return f"{metric['name']}: {value} ({metric['protocol']}; n = {metric['n']}){published}"
 
 
 @cli.command()
 @NAME
-@click.option("-n", "n", type=click.IntRange(1), help="Number of images.  [default: 16, or one a label]")
+@click.option(
+    "-n", "n", type=click.IntRange(1), help="Number of images.  [default: 16, or one a label]"
+)
 @click.option("--labels", type=Labels(), help="7, 0-9 or 1,4; taken in turn.")
-@click.option("--condition", type=click.Path(exists=True, dir_okay=False), help="Picture that a model is conditioned on.")
-@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, help="Seed of the first image; counted upwards.")
-@click.option("-o", "output", type=click.Path(dir_okay=False), help="A .png or .jpg file.  [default: NAME.png]")
+@click.option(
+    "--condition",
+    type=click.Path(exists=True, dir_okay=False),
+    help="Picture that a model is conditioned on.",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**63 - 1),
+    default=0,
+    help="Seed of the first image; counted upwards.",
+)
+@click.option(
+    "-o",
+    "output",
+    type=click.Path(dir_okay=False),
+    help="A .png or .jpg file.  [default: NAME.png]",
+)
 @runtime_option(help="[default: litert, or keras where there is no TF Lite file]")
-@described("zoo sample cvae_mnist --labels 0-9 -o digits.png", "zoo sample runs/mine -n 100 --seed 7")
+@described(
+    "zoo sample cvae_mnist --labels 0-9 -o digits.png", "zoo sample runs/mine -n 100 --seed 7"
+)
 def sample(name, n, labels, condition, seed, output, runtime):
     """Draw images from a model into a picture."""
     from zoo import pictures
@@ -119,20 +151,24 @@ def sample(name, n, labels, condition, seed, output, runtime):
     with quiet():
         stored = loading.find(name)
         card = stored.card
-    if card.condition_shape and not condition:
-        height, width, _ = card.condition_shape
-        raise click.UsageError(f"{name} draws around a picture: give one of {width}x{height} pixels with --condition.")
+    if card.condition and not condition:
+        height, width, _ = card.condition["shape"]
+        raise click.UsageError(
+            f"{name} draws around a picture: give one of {width}x{height} pixels with --condition."
+        )
     n = n or (len(labels) if labels else 16)
     output = Path(output or f"{stored.name}.png")
     if not output.parent.is_dir():
         raise FileNotFoundError(f"There is no folder {output.parent} to write {output.name} to.")
     pictures.file_format(output)
-    if condition and card.condition_shape:
-        condition = pictures.read(condition, card.condition_shape)
+    if condition and card.condition:
+        condition = pictures.read(condition, card.condition["shape"])
     if labels:
         labels = [labels[i % len(labels)] for i in range(n)]
     with quiet():
-        images = stored.load(runtime or stored.preferred).sample(n, labels, seed=seed, condition=condition)
+        images = stored.load(runtime or stored.preferred).sample(
+            n, labels, seed=seed, condition=condition
+        )
     pictures.write(pictures.sheet(images, columns=min(n, 10) if labels else None), output)
     click.echo(f"{n} images of {name} in {output}")
 
@@ -140,12 +176,24 @@ def sample(name, n, labels, condition, seed, output, runtime):
 @cli.command()
 @NAME
 @click.option(
-    "--epochs", type=click.IntRange(1), help="One cycle of so many, instead of the recipe's; with --resume the total."
+    "--epochs",
+    type=click.IntRange(1),
+    help="One cycle of so many, instead of the recipe's; with --resume the total.",
 )
-@click.option("--run-dir", type=click.Path(file_okay=False), help="Directory of the run.  [default: runs/NAME]")
+@click.option(
+    "--run-dir",
+    type=click.Path(file_okay=False),
+    help="Directory of the run.  [default: runs/NAME]",
+)
 @click.option("--resume", is_flag=True, help="Go on from the run's last checkpoint.")
 @DATA_DIR
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Another setting of the recipe, as JSON or a word.")
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Another setting of the recipe, as JSON or a word.",
+)
 @described(
     "zoo train cvae_mnist",
     "zoo train cvae_mnist --resume --epochs 60",
@@ -170,7 +218,9 @@ def train(name, epochs, run_dir, resume, data_dir, settings):
     with quiet():
         from zoo import training
 
-    training.train(recipe, run_dir, resume=resume, data_dir=data_dir, verbose=1 if sys.stdout.isatty() else 2)
+    training.train(
+        recipe, run_dir, resume=resume, data_dir=data_dir, verbose=1 if sys.stdout.isatty() else 2
+    )
     click.echo(f"Trained: {run_dir / training.MODEL}")
 
 
@@ -186,14 +236,20 @@ def continued(named, run_dir, epochs, settings):
     recipe = changed(before, settings)
     training.check_continues(before, recipe, run_dir)
     if recipe.family != named.family:
-        raise ValueError(f"family of the run in {run_dir} is {recipe.family}; received the name of a {named.family}.")
+        raise ValueError(
+            f"family of the run in {run_dir} is {recipe.family}; received the name of a {named.family}."
+        )
     if epochs:
         recipe = training.extended(recipe, epochs)
     done = len(training.history(run_dir))
     if done < recipe.epochs:
-        click.echo(f"{run_dir}: {recipe.family} on {recipe.dataset}, {done} of {recipe.epochs} epochs are done.")
+        click.echo(
+            f"{run_dir}: {recipe.family} on {recipe.dataset}, {done} of {recipe.epochs} epochs are done."
+        )
     else:
-        click.echo(f"Nothing is left to train in {run_dir}: its {done} epochs are done. More --epochs extend it.")
+        click.echo(
+            f"Nothing is left to train in {run_dir}: its {done} epochs are done. More --epochs extend it."
+        )
     return recipe
 
 
@@ -211,7 +267,9 @@ def changed(recipe, settings):
         known = [field.name for field in dataclasses.fields(recipe)]
         present = getattr(recipe, key, None)
         if argument and isinstance(getattr(recipe, part, None), dict):
-            recipe = dataclasses.replace(recipe, **{part: getattr(recipe, part) | {argument: value}})
+            recipe = dataclasses.replace(
+                recipe, **{part: getattr(recipe, part) | {argument: value}}
+            )
         elif key in known and not isinstance(present, dict):
             recipe = dataclasses.replace(recipe, **{key: value})
         elif isinstance(present, dict):
@@ -226,7 +284,9 @@ def changed(recipe, settings):
 @click.option("--metric", "metrics", multiple=True, help="Only this metric; may be repeated.")
 @runtime_option(default="keras")
 @JSON
-@click.option("--images", type=click.IntRange(2), help="Only the first so many test images.  [default: all]")
+@click.option(
+    "--images", type=click.IntRange(2), help="Only the first so many test images.  [default: all]"
+)
 @DATA_DIR
 @described(
     "zoo evaluate cvae_mnist",
@@ -288,13 +348,24 @@ def duration(seconds: float) -> str:
     return f"{math.ceil(seconds / 60)} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"
 
 
-FORMATS = {"saved_model": None, "tflite": "float32", "tflite-float16": "float16", "tflite-int8": "int8"}
+FORMATS = {
+    "saved_model": None,
+    "tflite": "float32",
+    "tflite-float16": "float16",
+    "tflite-int8": "int8",
+}
 
 
 @cli.command()
 @NAME
 @click.option("--format", "format_", type=click.Choice(list(FORMATS)), required=True)
-@click.option("-o", "output", type=click.Path(), required=True, help="Base path for TF Serving, or a TF Lite file.")
+@click.option(
+    "-o",
+    "output",
+    type=click.Path(),
+    required=True,
+    help="Base path for TF Serving, or a TF Lite file.",
+)
 @DATA_DIR
 @described(
     "zoo export cvae_mnist --format saved_model -o served/cvae_mnist",
@@ -316,7 +387,9 @@ def export(name, format_, output, data_dir):
         from zoo.export import calibration
 
         precision = FORMATS[format_]
-        samples = calibration.samples(model, stored.recipe, data_dir) if precision == "int8" else None
+        samples = (
+            calibration.samples(model, stored.recipe, data_dir) if precision == "int8" else None
+        )
         with quiet():
             written = export.write_tflite(model, output, precision, samples)
     click.echo(f"Written: {written}")
@@ -324,8 +397,17 @@ def export(name, format_, output, data_dir):
 
 @cli.command()
 @click.argument("names", nargs=-1, metavar="[NAME]...")
-@click.option("--host", default="127.0.0.1", help="Address to listen on; 0.0.0.0 is every one that the machine has.")
-@click.option("--port", type=click.IntRange(0, 65535), default=8501, help="Port to listen on; 0 takes a free one.")
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    help="Address to listen on; 0.0.0.0 is every one that the machine has.",
+)
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8501,
+    help="Port to listen on; 0 takes a free one.",
+)
 @described("zoo serve", "zoo serve cvae_mnist runs/mine --port 8080")
 def serve(names, host, port):
     """Serve every model, or those named, over HTTP as TF Serving does.
@@ -339,7 +421,12 @@ def serve(names, host, port):
             artifacts = loading.artifacts(names or catalog.list_models(), folder)
             from zoo import serving
         served = ", ".join(artifacts)
-        serving.serve(artifacts, host, port, lambda at: click.echo(f"Serving {served} on {serving.url(host, at)}"))
+        serving.serve(
+            artifacts,
+            host,
+            port,
+            lambda at: click.echo(f"Serving {served} on {serving.url(host, at)}"),
+        )
 
 
 @cli.command()
@@ -353,11 +440,18 @@ def serve(names, host, port):
 def verify(names, as_json):
     """Compare the files of every model, or of those named, with their cards."""
     models = [loading.find(name) for name in names]
-    found = [problem for model in models for problem in model.problems()] if names else catalog.all_problems()
+    found = (
+        [problem for model in models for problem in model.problems()]
+        if names
+        else catalog.all_problems()
+    )
     if as_json:
         click.echo(document({"ok": not found, "problems": found}))
     else:
-        click.echo("\n".join(found) or f"{len(names or catalog.list_models())} models, every file as its card says.")
+        click.echo(
+            "\n".join(found)
+            or f"{len(names or catalog.list_models())} models, every file as its card says."
+        )
     sys.exit(1 if found else 0)
 
 

@@ -14,8 +14,8 @@ FULL = tuple(os.strerror(code) for code in (errno.ENOSPC, errno.EDQUOT, errno.EF
 def whole(path: Path):
     """Gives a temporary sibling to write, file or directory, which takes its place in one rename.
 
-    Its name keeps the suffix, by which a writer may choose its format, and is no integer, which TF Serving would take for a
-    version.
+    Its name keeps the suffix, by which a writer may choose its format, and is no integer, which TF
+    Serving would take for a version.
 
     Raises:
         OSError: where it cannot be written, with a sentence that names the path.

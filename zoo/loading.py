@@ -40,7 +40,9 @@ class StoredModel:
     @property
     def preferred(self) -> str:
         """The runtime that needs least: LiteRT, or Keras where there is no TF Lite file."""
-        return next(runtime for runtime in ("litert", "keras", "saved_model") if runtime in self.runtimes)
+        return next(
+            runtime for runtime in ("litert", "keras", "saved_model") if runtime in self.runtimes
+        )
 
     @property
     def recipe(self) -> recipes.Recipe:
@@ -66,10 +68,14 @@ class StoredModel:
             DamagedFileError: where a file cannot be read, or is not the one that the card has.
         """
         if runtime not in RUNTIMES:
-            raise ValueError(f"There is no runtime {runtime!r}{catalog.nearest(runtime, RUNTIMES)}.")
+            raise ValueError(
+                f"There is no runtime {runtime!r}{catalog.nearest(runtime, RUNTIMES)}."
+            )
         if runtime not in self.runtimes:
             there = ", ".join(self.runtimes)
-            raise ValueError(f"{self.given} has no files for the runtime {runtime!r}; there is {there}.")
+            raise ValueError(
+                f"{self.given} has no files for the runtime {runtime!r}; there is {there}."
+            )
         return self._load(runtime)
 
     def problems(self) -> list[str]:
@@ -78,7 +84,9 @@ class StoredModel:
         Raises:
             ValueError: where the model has no card.
         """
-        raise ValueError(f"verify compares an artifact with its card, but {self.given} is {self.kind}.")
+        raise ValueError(
+            f"verify compares an artifact with its card, but {self.given} is {self.kind}."
+        )
 
     def artifact(self, folder: Path) -> Path:
         """The folder of an artifact, with a card and a SavedModel at least.
@@ -107,7 +115,11 @@ class Artifact(StoredModel):
 
     @property
     def runtimes(self):
-        return tuple(runtime for runtime in RUNTIMES if f"{self._version.name}/{FILES[runtime]}" in self.card.files)
+        return tuple(
+            runtime
+            for runtime in RUNTIMES
+            if f"{self._version.name}/{FILES[runtime]}" in self.card.files
+        )
 
     def problems(self):
         return catalog.problems_in(self.path)
@@ -124,16 +136,22 @@ class Artifact(StoredModel):
             return keras_file.read(path)
         if runtime in TFLITE:
             catalog.check(self.path, self.card, path)
-            from zoo.runtimes.litert import LiteRT
+            from zoo.inference.litert import LiteRT
 
             computes = LiteRT(path)
         else:
-            served = (self.path / file for file in self.card.files if file.startswith(f"{self._version.name}/"))
-            catalog.check(self.path, self.card, *(file for file in served if "assets.extra" not in file.parts))
-            from zoo.runtimes.saved_model import SavedModel
+            served = (
+                self.path / file
+                for file in self.card.files
+                if file.startswith(f"{self._version.name}/")
+            )
+            catalog.check(
+                self.path, self.card, *(file for file in served if "assets.extra" not in file.parts)
+            )
+            from zoo.inference.saved_model import SavedModel
 
             computes = SavedModel(self._version)
-        from zoo.verbs import from_card
+        from zoo.inference.methods import from_card
 
         return from_card(self.card, computes)
 
@@ -163,7 +181,7 @@ class KerasFile(StoredModel):
             latent_dim=model.latent_dim,
             image_shape=model.image_shape,
             num_classes=model.num_classes,
-            condition_shape=model.condition_shape,
+            **model.description(),
             recipe=recipe,
             files={},
         )
@@ -175,7 +193,9 @@ class KerasFile(StoredModel):
         saved_model.write(self._model, folder / "1")
         files = sorted(path for path in folder.rglob("*") if path.is_file())
         described = {path.relative_to(folder).as_posix(): catalog.describe(path) for path in files}
-        (folder / catalog.CARD).write_text(replace(self.card, files=described).to_json(), encoding="utf-8")
+        (folder / catalog.CARD).write_text(
+            replace(self.card, files=described).to_json(), encoding="utf-8"
+        )
         return folder
 
     @cached_property
@@ -189,10 +209,17 @@ class KerasFile(StoredModel):
 
     def _recipe(self) -> dict:
         """The recipe of the card, with the constructor's arguments and nothing else."""
-        keys = [field.name for field in fields(recipes.Recipe)] + ["epochs", "kept", "wall_clock_seconds"]
+        keys = [field.name for field in fields(recipes.Recipe)] + [
+            "epochs",
+            "kept",
+            "wall_clock_seconds",
+        ]
         config = json.loads(json.dumps(self._model.get_config(), default=str))
-        hidden = ("name", "dtype", "layers_trainable")  # Of any model, beside the constructor's arguments.
-        arguments = {key: value for key, value in config.items() if value is not None and key not in hidden}
+        arguments = {
+            key: value
+            for key, value in config.items()
+            if value is not None and key not in ("name", "dtype", "layers_trainable")
+        }
         return dict.fromkeys(keys) | {"family": type(self._model).__name__, "model": arguments}
 
 
@@ -238,16 +265,24 @@ def find(name) -> StoredModel:
     if (path / recipes.FILE).is_file():
         return Run(given, path)
     if path.exists():
-        kind = f"a folder with neither {catalog.CARD} nor {recipes.FILE}" if path.is_dir() else "another file"
+        kind = (
+            f"a folder with neither {catalog.CARD} nor {recipes.FILE}"
+            if path.is_dir()
+            else "another file"
+        )
         raise ValueError(
             f"{given} must be a catalog name, the folder of a run or of an artifact, or a .keras file; received: {kind}."
         )
     beside = [str(other) for other in path.parent.glob("*") if _is_model(other)]
-    raise ValueError(f"There is no model {given!r}{catalog.nearest(given, [*catalog.list_models(), *beside])}.")
+    raise ValueError(
+        f"There is no model {given!r}{catalog.nearest(given, [*catalog.list_models(), *beside])}."
+    )
 
 
 def _is_model(path: Path) -> bool:
-    return path.suffix == ".keras" or any((path / file).is_file() for file in (catalog.CARD, recipes.FILE))
+    return path.suffix == ".keras" or any(
+        (path / file).is_file() for file in (catalog.CARD, recipes.FILE)
+    )
 
 
 def load(name, runtime: str = "keras"):
@@ -274,6 +309,8 @@ def artifacts(names, folder) -> dict[str, Path]:
     for model in map(find, names):
         if model.name in models:
             other = models[model.name].given
-            raise ValueError(f"{other} and {model.given} would both be served as {model.name!r}: rename one.")
+            raise ValueError(
+                f"{other} and {model.given} would both be served as {model.name!r}: rename one."
+            )
         models[model.name] = model
     return {name: model.artifact(Path(folder, name)) for name, model in models.items()}

@@ -26,9 +26,16 @@ def sheet(images: np.ndarray, columns: int | None = None) -> Image.Image:
     n, height, width, channels = images.shape
     columns = columns or math.ceil(math.sqrt(n))
     rows = math.ceil(n / columns)
-    pixels = np.full((rows * (height + MARGIN) + MARGIN, columns * (width + MARGIN) + MARGIN, channels), 255, np.uint8)
+    pixels = np.full(
+        (rows * (height + MARGIN) + MARGIN, columns * (width + MARGIN) + MARGIN, channels),
+        255,
+        np.uint8,
+    )
     for i, image in enumerate(np.round(images * 255).astype(np.uint8)):
-        top, left = MARGIN + i // columns * (height + MARGIN), MARGIN + i % columns * (width + MARGIN)
+        top, left = (
+            MARGIN + i // columns * (height + MARGIN),
+            MARGIN + i % columns * (width + MARGIN),
+        )
         pixels[top : top + height, left : left + width] = image
     return Image.fromarray(pixels[..., 0] if channels == 1 else pixels)
 
@@ -68,5 +75,7 @@ def read(path, shape: tuple) -> np.ndarray:
     except OSError as error:
         raise ValueError(f"{path} is not a picture that can be read ({error}).") from error
     if picture.size != (shape[1], shape[0]):
-        raise ValueError(f"{path} is {picture.size[0]}x{picture.size[1]}, but the model takes {shape[1]}x{shape[0]} pixels.")
+        raise ValueError(
+            f"{path} is {picture.size[0]}x{picture.size[1]}, but the model takes {shape[1]}x{shape[0]} pixels."
+        )
     return (np.asarray(picture, np.float32) / 255).reshape(shape)

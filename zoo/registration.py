@@ -1,8 +1,8 @@
 """Registration of the model classes with Keras, as soon as a process imports both.
 
 ``keras.saving.load_model`` finds a class by the name under which it was registered, and a class is
-registered when its module is imported. ``import zoo`` must not import TensorFlow, so the modules are
-imported when Keras is. This module imports only the standard library.
+registered when its module is imported. ``import zoo`` must not import TensorFlow, so the modules
+are imported when Keras is. This module imports only the standard library.
 """
 
 import contextlib
@@ -17,7 +17,11 @@ class KerasHook:
         if name != "keras":
             return None
         others = [finder for finder in sys.meta_path if finder is not self]
-        specs = (finder.find_spec(name, path, target) for finder in others if hasattr(finder, "find_spec"))
+        specs = (
+            finder.find_spec(name, path, target)
+            for finder in others
+            if hasattr(finder, "find_spec")
+        )
         spec = next((spec for spec in specs if spec), None)
         if spec and spec.loader:
             self._follow(spec.loader)
@@ -26,7 +30,8 @@ class KerasHook:
     def _follow(self, loader):
         """Lets ``register_models`` follow a loader's ``exec_module``, once.
 
-        The loader itself stays in place, because others ask it for the package's source and resources.
+        The loader itself stays in place, because others ask it for the package's source and
+        resources.
         """
         execute = loader.exec_module
 

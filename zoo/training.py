@@ -14,8 +14,8 @@ from zoo import datasets, evaluation, recipes
 from zoo.catalog import DamagedFileError, nearest
 from zoo.files import whole, writing
 from zoo.models import keras_file
-from zoo.models.schedules import Cycles
 from zoo.recipes import Recipe
+from zoo.schedules import Cycles
 
 CHECKPOINT = "checkpoint.keras"
 BEST = "best.keras"
@@ -31,29 +31,60 @@ def model_default(recipe: Recipe, name: str):
     Raises:
         ValueError: where there is no such argument.
     """
-    arguments = inspect.signature(getattr(zoo.models, recipe.family)).parameters
+    family = family_of(recipe)
+    arguments = {}
+    for parent in reversed(family.__mro__):
+        if parent.__module__.startswith("zoo.models"):
+            arguments |= inspect.signature(parent.__init__).parameters
     if name not in arguments:
-        raise ValueError(f"A cycle cannot change {name!r}: {recipe.family} has no such argument{nearest(name, arguments)}.")
+        raise ValueError(
+            f"A cycle cannot change {name!r}: {recipe.family} has no such argument{nearest(name, arguments)}."
+        )
     return recipe.model.get(name, arguments[name].default)
+
+
+def family_of(recipe: Recipe) -> type:
+    """Returns the class of a recipe's model.
+
+    Raises:
+        ValueError: If there is no such family.
+    """
+    if recipe.family not in zoo.models.__all__:
+        raise ValueError(
+            f"family must be one of {', '.join(zoo.models.__all__)}; received: {recipe.family!r}."
+        )
+    return getattr(zoo.models, recipe.family)
 
 
 def build(recipe: Recipe, steps: int) -> keras.Model:
     """The recipe's model, untrained and compiled for ``steps`` steps an epoch."""
     keras.utils.set_random_seed(recipe.seed)
-    classes = {name: part for name, part in vars(keras.optimizers).items() if isinstance(part, type)}
+    classes = {
+        name: part for name, part in vars(keras.optimizers).items() if isinstance(part, type)
+    }
     wrappers = (keras.Optimizer, keras.optimizers.LossScaleOptimizer)
-    valid = [name for name, part in classes.items() if issubclass(part, keras.Optimizer) and part not in wrappers]
+    valid = [
+        name
+        for name, part in classes.items()
+        if issubclass(part, keras.Optimizer) and part not in wrappers
+    ]
     if recipe.optimizer not in valid:
-        raise ValueError(f"There is no optimizer {recipe.optimizer!r} in Keras{nearest(recipe.optimizer, valid)}.")
+        raise ValueError(
+            f"There is no optimizer {recipe.optimizer!r} in Keras{nearest(recipe.optimizer, valid)}."
+        )
     optimizer = classes[recipe.optimizer]
     try:
-        model = getattr(zoo.models, recipe.family)(**recipe.model, seed=recipe.seed)
+        model = family_of(recipe)(**recipe.model, seed=recipe.seed)
         schedules = _schedules(recipe, model, steps)
-        optimizers = {name: optimizer(rate, **recipe.optimizer_arguments) for name, rate in schedules.items()}
+        optimizers = {
+            name: optimizer(rate, **recipe.optimizer_arguments) for name, rate in schedules.items()
+        }
         # A divisor of the steps: Keras would go beyond an epoch's end to fill its last execution.
         model.compile(**optimizers, steps_per_execution=math.gcd(steps, STEPS_PER_EXECUTION))
     except TypeError as error:
-        raise ValueError(f"The recipe's model or optimizer does not take these arguments: {error}.") from error
+        raise ValueError(
+            f"The recipe's model or optimizer does not take these arguments: {error}."
+        ) from error
     return model
 
 
@@ -77,17 +108,23 @@ def extended(recipe: Recipe, epochs: int) -> Recipe:
     """
     more = epochs - recipe.epochs
     if more < 0:
-        raise ValueError(f"epochs must be at least {recipe.epochs}, those of the recipe; received: {epochs}.")
-    return replace(recipe, cycles=[*recipe.cycles, [more, *recipe.cycles[-1][1:]]]) if more else recipe
+        raise ValueError(
+            f"epochs must be at least {recipe.epochs}, those of the recipe; received: {epochs}."
+        )
+    return (
+        replace(recipe, cycles=[*recipe.cycles, [more, *recipe.cycles[-1][1:]]]) if more else recipe
+    )
 
 
-def train(recipe: Recipe, run_dir, *, resume: bool = False, data_dir: str | None = None, verbose="auto") -> keras.Model:
+def train(
+    recipe: Recipe, run_dir, *, resume: bool = False, data_dir: str | None = None, verbose="auto"
+) -> keras.Model:
     """Trains a recipe, with a checkpoint after each epoch.
 
     Args:
         recipe: what to train.
-        run_dir: directory of the run; gets recipe.json, checkpoint.keras, best.keras where the recipe keeps the best,
-            history.jsonl, TensorBoard's logs, and at the end model.keras.
+        run_dir: directory of the run; gets recipe.json, checkpoint.keras, best.keras where the
+            recipe keeps the best, history.jsonl, TensorBoard's logs, and at the end model.keras.
         resume: go on from the run's checkpoint, to the same weights that an uninterrupted training
             gives. The recipe must be the run's, or the run's with more cycles after its own, as
             ``extended`` gives it.
@@ -105,7 +142,9 @@ def train(recipe: Recipe, run_dir, *, resume: bool = False, data_dir: str | None
     run_dir = Path(run_dir)
     if (run_dir / RECIPE).exists():
         if not resume:
-            raise FileExistsError(f"{run_dir} holds a run already: go on with --resume, or name another --run-dir.")
+            raise FileExistsError(
+                f"{run_dir} holds a run already: go on with --resume, or name another --run-dir."
+            )
         check_continues(read_recipe(run_dir), recipe, run_dir)
     elif resume:
         read_recipe(run_dir)
@@ -150,11 +189,19 @@ def _fit(recipe, run_dir, resume, data_dir, verbose):
                 dynamic=bool(recipe.binarize),
                 first_epoch=done,
             )
-            callbacks = [Checkpoint(run_dir), keras.callbacks.TensorBoard(run_dir / "logs", write_graph=False)]
+            callbacks = [
+                Checkpoint(run_dir),
+                keras.callbacks.TensorBoard(run_dir / "logs", write_graph=False),
+            ]
             if recipe.best:
                 callbacks.insert(0, KeepBest(recipe, run_dir, data_dir))
             _set(model, usual | change)
-            settings = {"epochs": end, "initial_epoch": done, "steps_per_epoch": steps, "shuffle": False}
+            settings = {
+                "epochs": end,
+                "initial_epoch": done,
+                "steps_per_epoch": steps,
+                "shuffle": False,
+            }
             with writing(run_dir):
                 model.fit(batches, **settings, callbacks=callbacks, verbose=verbose)
             done = end
@@ -224,7 +271,9 @@ def load(run_dir) -> tuple[Recipe, keras.Model]:
     run_dir = Path(run_dir)
     if not (run_dir / MODEL).is_file():
         so_far = f", or load {run_dir / CHECKPOINT}" if (run_dir / CHECKPOINT).is_file() else ""
-        raise FileNotFoundError(f"{run_dir} is not finished: go on with zoo train --resume{so_far}.")
+        raise FileNotFoundError(
+            f"{run_dir} is not finished: go on with zoo train --resume{so_far}."
+        )
     return read_recipe(run_dir), keras_file.read(run_dir / MODEL)
 
 
@@ -237,11 +286,15 @@ def read_recipe(run_dir) -> Recipe:
     """
     path = Path(run_dir) / RECIPE
     if not path.is_file():
-        raise FileNotFoundError(f"There is no run in {run_dir} to resume from: start without --resume.")
+        raise FileNotFoundError(
+            f"There is no run in {run_dir} to resume from: start without --resume."
+        )
     try:
         return recipes.from_json(json.loads(path.read_text()))
     except (ValueError, KeyError, TypeError) as error:
-        raise DamagedFileError(f"{path} is not the recipe of a run ({error}): remove {run_dir} and train again.") from error
+        raise DamagedFileError(
+            f"{path} is not the recipe of a run ({error}): remove {run_dir} and train again."
+        ) from error
 
 
 def check_continues(before: Recipe, recipe: Recipe, run_dir) -> None:
@@ -266,7 +319,11 @@ def _settings(recipe):
     """The settings of a recipe as ``--set`` names them, for each field a dictionary."""
     for field in fields(recipe):
         value = getattr(recipe, field.name)
-        yield {f"{field.name}.{key}": part for key, part in value.items()} if isinstance(value, dict) else {field.name: value}
+        yield (
+            {f"{field.name}.{key}": part for key, part in value.items()}
+            if isinstance(value, dict)
+            else {field.name: value}
+        )
 
 
 def kept(recipe: Recipe, run_dir) -> dict | None:
@@ -274,7 +331,11 @@ def kept(recipe: Recipe, run_dir) -> dict | None:
     if not recipe.best:
         return None
     metric = recipe.best["metric"]
-    measured = [{"epoch": line["epoch"], "value": line[metric]} for line in history(run_dir) if metric in line]
+    measured = [
+        {"epoch": line["epoch"], "value": line[metric]}
+        for line in history(run_dir)
+        if metric in line
+    ]
     best = measured[0]
     for one in measured[1:]:
         best = one if evaluation.better(metric, one["value"], best["value"]) else best
@@ -284,7 +345,11 @@ def kept(recipe: Recipe, run_dir) -> dict | None:
 def outcome(recipe: Recipe, run_dir) -> dict:
     """Returns the fields of a card's recipe that describe a run: {epochs, kept, wall_clock_seconds}."""
     seconds = sum(line["seconds"] for line in history(run_dir))
-    return {"epochs": recipe.epochs, "kept": kept(recipe, run_dir), "wall_clock_seconds": round(seconds)}
+    return {
+        "epochs": recipe.epochs,
+        "kept": kept(recipe, run_dir),
+        "wall_clock_seconds": round(seconds),
+    }
 
 
 def history(run_dir) -> list[dict]:

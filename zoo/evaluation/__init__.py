@@ -27,7 +27,15 @@ ON_ANY_RUNTIME = {"nll_decoded", "parzen", "nearest_neighbor", "coverage", "larg
 
 
 def evaluate(
-    model, name: str, recipe, metrics=None, *, runtime="keras", images=None, data_dir=None, progress=None
+    model,
+    name: str,
+    recipe,
+    metrics=None,
+    *,
+    runtime="keras",
+    images=None,
+    data_dir=None,
+    progress=None,
 ) -> list[dict]:
     """Measures a model by its recipe's metrics.
 
@@ -36,10 +44,11 @@ def evaluate(
         name: what ``zoo evaluate`` calls it, for the metric's command.
         recipe: a ``zoo.recipes.Recipe``.
         metrics: names of some of the recipe's metrics, or None for all that the runtime answers.
-        runtime: what computes the model, one of ``zoo.loading.RUNTIMES``; a metric's name ends in "@runtime" unless it is
-            "keras".
+        runtime: what computes the model, one of ``zoo.loading.RUNTIMES``; a metric's name ends in
+            "@runtime" unless it is "keras".
         images: measure on the first so many images of the split alone, for the metrics that go
-            through one. Their anchor, which is of the whole split, is then None. None measures on all.
+            through one. Their anchor, which is of the whole split, is then None. None measures on
+            all.
         data_dir: where tensorflow-datasets keeps its data.
         progress: called with a metric's name and the numbers of images done and of all images.
 
@@ -52,7 +61,10 @@ def evaluate(
     ending, option = ("", "") if runtime == "keras" else (f"@{runtime}", f" --runtime {runtime}")
     found = []
     for metric in chosen(name, recipe, metrics, runtime):
-        title, command = metric + ending, f"zoo evaluate {shlex.quote(name)} --metric {metric}{option}"
+        title, command = (
+            metric + ending,
+            f"zoo evaluate {shlex.quote(name)} --metric {metric}{option}",
+        )
         settings, anchor = {"data_dir": data_dir}, recipe.anchors.get(title)
         if images and "split" in inspect.signature(METRICS[metric]).parameters:
             settings["split"] = first(images, recipe.metrics[metric].get("split", "test"))
@@ -72,7 +84,9 @@ def first(n: int, split: str) -> str:
     """
     parts = re.fullmatch(r"(\w+)(?:\[:(\d+)\])?", split)
     if not parts:
-        raise ValueError(f"The first images can be taken of a split like test or test[:1000]; received: {split!r}.")
+        raise ValueError(
+            f"The first images can be taken of a split like test or test[:1000]; received: {split!r}."
+        )
     name, size = parts.groups()
     return f"{name}[:{min(n, int(size or n))}]"
 
@@ -99,5 +113,7 @@ def chosen(name: str, recipe, metrics, runtime: str) -> list[str]:
     for metric in metrics or ():
         if metric not in known:
             where = "" if runtime == "keras" else f" on the runtime {runtime}"
-            raise ValueError(f"{name} is not measured by {metric!r}{where}{catalog.nearest(metric, known)}.")
+            raise ValueError(
+                f"{name} is not measured by {metric!r}{where}{catalog.nearest(metric, known)}."
+            )
     return list(metrics or known)

@@ -6,7 +6,8 @@ import tensorflow as tf
 from zoo import datasets
 from zoo.recipes import Recipe
 
-# Samples drawn at once: a multiple of any small number of classes, and their distances to 10,000 images fit in the memory.
+# Samples drawn at once: a multiple of any small number of classes, and their distances to 10,000
+# images fit in the memory.
 CHUNK = 20_000
 # References compared at once with all queries, so that the distances stay small.
 ROWS = 2_000
@@ -49,14 +50,16 @@ def _least(queries, references):
     return tf.reduce_min(squares - 2 * tf.matmul(queries, references, transpose_b=True), axis=1)
 
 
-def nearest_neighbor(model, recipe: Recipe, *, samples: int | None, split: str = "test", data_dir=None, progress=None) -> dict:
+def nearest_neighbor(
+    model, recipe: Recipe, *, samples: int | None, split: str = "test", data_dir=None, progress=None
+) -> dict:
     """Test error of a 1-NN classifier whose training set is what a conditional model draws.
 
     Args:
         model: conditional on a label, on any runtime.
         recipe: how it was trained.
-        samples: how many to draw, of seeds 0, 1, 2 … and the classes in turn; None takes the model's real training images
-            instead, for comparison.
+        samples: how many to draw, of seeds 0, 1, 2 … and the classes in turn; None takes the
+            model's real training images instead, for comparison.
         split: a split of the recipe's data set, of which each image is classified.
         data_dir: where tensorflow-datasets keeps its data.
         progress: called with the numbers of references seen and of all.
@@ -73,7 +76,11 @@ def nearest_neighbor(model, recipe: Recipe, *, samples: int | None, split: str =
         nearest.see(model.sample(len(seeds), seed=start), seeds % model.num_classes)
         if progress:
             progress(start + len(seeds), samples)
-    drawn = "the real training images" if samples is None else f"{samples:,} samples, the classes in turn,"
+    drawn = (
+        "the real training images"
+        if samples is None
+        else f"{samples:,} samples, the classes in turn,"
+    )
     wrong = nearest.labels() != labels
     return _percent(wrong.mean(), len(wrong)) | {
         "split": split,
@@ -81,7 +88,15 @@ def nearest_neighbor(model, recipe: Recipe, *, samples: int | None, split: str =
     }
 
 
-def coverage(model, recipe: Recipe, *, samples: int = 10_000, largest: bool = False, data_dir=None, progress=None) -> dict:
+def coverage(
+    model,
+    recipe: Recipe,
+    *,
+    samples: int = 10_000,
+    largest: bool = False,
+    data_dir=None,
+    progress=None,
+) -> dict:
     """The share of samples of the class that has the fewest, or the most, by the label of the nearest training image.
 
     Args:
@@ -95,8 +110,13 @@ def coverage(model, recipe: Recipe, *, samples: int = 10_000, largest: bool = Fa
     Returns:
         {value, stderr, n, split, protocol}, in percent.
     """
-    shares = class_shares(model.sample(samples), *datasets.load(recipe.dataset, recipe.split, data_dir))
-    which, all_shares = "largest" if largest else "smallest", ", ".join(f"{100 * share:.1f}" for share in shares)
+    shares = class_shares(
+        model.sample(samples), *datasets.load(recipe.dataset, recipe.split, data_dir)
+    )
+    which, all_shares = (
+        "largest" if largest else "smallest",
+        ", ".join(f"{100 * share:.1f}" for share in shares),
+    )
     return _percent(shares.max() if largest else shares.min(), samples) | {
         "split": recipe.split,
         "protocol": f"percent, the {which} share of {samples:,} samples that a class has; a sample's class is that of the "
@@ -114,4 +134,8 @@ def class_shares(samples, images, labels) -> np.ndarray:
 
 def _percent(share, n: int) -> dict:
     """A share of n and its binomial standard error, in percent."""
-    return {"value": float(100 * share), "stderr": float(100 * np.sqrt(share * (1 - share) / n)), "n": n}
+    return {
+        "value": float(100 * share),
+        "stderr": float(100 * np.sqrt(share * (1 - share) / n)),
+        "n": n,
+    }

@@ -10,8 +10,9 @@ from zoo.files import folder, whole, writing
 def publish_version(model, base_path) -> Path:
     """Writes a model as the next version below a base path of TF Serving, which may be live.
 
-    The version appears whole, in one rename, and several exports may run at once. One that is killed leaves at most a hidden
-    sibling ``.….partial``, which TF Serving passes over and which may be removed when no export runs.
+    The version appears whole, in one rename, and several exports may run at once. One that is
+    killed leaves at most a hidden sibling ``.….partial``, which TF Serving passes over and which
+    may be removed when no export runs.
 
     Returns:
         The version's directory, numbered one above the highest there.
@@ -35,7 +36,12 @@ def publish_version(model, base_path) -> Path:
 def next_version(written: Path, base_path: Path) -> Path:
     """Renames a finished directory to the next version of a base path."""
     while True:
-        version = base_path / str(1 + max((int(path.name) for path in base_path.iterdir() if path.name.isdecimal()), default=0))
+        version = base_path / str(
+            1
+            + max(
+                (int(path.name) for path in base_path.iterdir() if path.name.isdecimal()), default=0
+            )
+        )
         try:
             os.rename(written, version)
             return version
@@ -48,7 +54,8 @@ def write_tflite(model, path, precision: str, samples: dict | None = None) -> Pa
     """Writes a model as a TF Lite file; int8 takes ``zoo.export.calibration.samples``.
 
     Raises:
-        ValueError: where the precision is none of "float32", "float16" and "int8", or int8 has no samples.
+        ValueError: where the precision is none of "float32", "float16" and "int8", or int8 has no
+            samples.
         FileNotFoundError: where the folder is missing.
         IsADirectoryError: where the path is a folder.
         OSError: where the disk, or that of the temporary folder, is full.

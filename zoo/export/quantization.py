@@ -1,12 +1,15 @@
 """Full-integer int8 of TensorFlow Lite: weights, and activations in the ranges that they had on samples.
 
-TensorFlow Lite's quantizer takes a model whose tensors carry those ranges. Three things are mended here:
+TensorFlow Lite's quantizer takes a model whose tensors carry those ranges. Three things are
+corrected here:
 
-- ``score`` closes with sums of log-probabilities over all pixels, whose rounding in int8 adds up to tens of nats. What follows
-  the networks there stays in float32; nothing else does.
-- A range of ±70 before a tanh leaves a few steps where it rises. Ranges end where a sigmoid or a tanh is flat.
-- The quantizer leaves ELU in float32, though the interpreter has it in int8. It passes for another function of one argument
-  meanwhile.
+- Some signatures end in arithmetic on latent variables or in sums of log-probabilities over all
+  pixels, whose rounding in int8 adds up to tens of nats. There the operations after the networks
+  stay in float32, and a prior stays in float32 as a whole.
+- A range of ±70 before a tanh leaves a few steps where it rises. Ranges end where a sigmoid or a
+  tanh is flat.
+- The quantizer leaves ELU in float32, though the interpreter has it in int8. During quantization it
+  is replaced by another function of one argument.
 """
 
 import numpy as np
@@ -25,7 +28,8 @@ def quantize(converter: tf.lite.TFLiteConverter, samples: dict) -> bytes:
 
     Args:
         converter: of a SavedModel.
-        samples: what each signature is given while the ranges are taken, {signature: {input: array}}.
+        samples: what each signature is given while the ranges are taken, {signature: {input:
+            array}}.
     """
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.representative_dataset = lambda: iter(samples.items())
@@ -35,10 +39,13 @@ def quantize(converter: tf.lite.TFLiteConverter, samples: dict) -> bytes:
     for signature in model.signatureDefs:
         graph = Graph(model, signature.subgraphIndex)
         graph.narrow()
-        if signature.signatureKey == b"score":
-            in_float = graph.after_the_networks()
+        in_float += graph.of_a_prior()
+        if [output.name for output in signature.outputs] != [b"images"]:
+            in_float += graph.after_the_networks()
     _rename(model, "ELU", "HARD_SWISH")
-    quantized = mlir_quantize(bytes(flatbuffer_utils.convert_object_to_bytearray(model)), denylisted_nodes=in_float)
+    quantized = mlir_quantize(
+        bytes(flatbuffer_utils.convert_object_to_bytearray(model)), denylisted_nodes=in_float
+    )
     model = flatbuffer_utils.read_model_from_bytearray(quantized)
     _rename(model, "HARD_SWISH", "ELU")
     return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
@@ -54,7 +61,9 @@ class Graph:
 
     def __init__(self, model, index: int):
         graph = model.subgraphs[index]
-        self.operations = [(flatbuffer_utils.opcode_to_name(model, op.opcodeIndex), op) for op in graph.operators]
+        self.operations = [
+            (flatbuffer_utils.opcode_to_name(model, op.opcodeIndex), op) for op in graph.operators
+        ]
         self.tensors, self._buffers = graph.tensors, model.buffers
         self._makers = {tensor: (name, op) for name, op in self.operations for tensor in op.outputs}
         self._readers = {}
@@ -62,8 +71,17 @@ class Graph:
             for tensor in op.inputs:
                 self._readers.setdefault(tensor, []).append(name)
 
+    def of_a_prior(self) -> list[str]:
+        """Returns the names of the results of a prior's networks, which have "prior" in their names."""
+        results = [
+            self.tensors[tensor].name.decode()
+            for _, operation in self.operations
+            for tensor in operation.outputs
+        ]
+        return [name for name in results if "prior" in name]
+
     def after_the_networks(self) -> list[str]:
-        """The names of the tensors that no operation with weights makes or needs."""
+        """Returns the names of the results that depend on no later operation with weights."""
         needed, names = set(), []
         for name, op in reversed(self.operations):
             if name in WEIGHT_BEARING or needed & {*op.outputs}:
@@ -79,7 +97,10 @@ class Graph:
                 self._narrow(op.inputs[0], -RISE[name], RISE[name])
 
     def _narrow(self, tensor, low, high):
-        if tensor not in self._makers or len([name for name in self._readers[tensor] if name != "SHAPE"]) > 1:
+        if (
+            tensor not in self._makers
+            or len([name for name in self._readers[tensor] if name != "SHAPE"]) > 1
+        ):
             return
         least, most = self._range(tensor)
         low, high = max(low, least), min(high, most)
@@ -97,7 +118,9 @@ class Graph:
     def _range(self, tensor):
         constant = self._buffers[self.tensors[tensor].buffer].data
         if constant is None:
-            return self.tensors[tensor].quantization.min[0], self.tensors[tensor].quantization.max[0]
+            return self.tensors[tensor].quantization.min[0], self.tensors[tensor].quantization.max[
+                0
+            ]
         values = np.frombuffer(constant, np.float32)
         return values.min(), values.max()
 

@@ -13,4 +13,6 @@ def write(model, path: Path) -> None:
     functions = {name: model.concrete_function(name) for name in model.signatures()}
     # Only the variables that the functions use: an adversarial artifact carries the generator alone.
     module.used = [variable for function in functions.values() for variable in function.variables]
-    tf.saved_model.save(module, str(path), signatures=functions | {"serving_default": functions[SERVING_DEFAULT]})
+    tf.saved_model.save(
+        module, str(path), signatures=functions | {"serving_default": functions[SERVING_DEFAULT]}
+    )

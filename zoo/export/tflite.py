@@ -24,14 +24,23 @@ def convert(saved_model: Path, precision: str = "float32", samples: dict | None 
         ValueError: where the precision is none of these, or int8 has no samples.
     """
     if precision not in PRECISIONS:
-        raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, but it is {precision!r}.")
-    # From a SavedModel, not from concrete functions: those leave the variables of a Keras 3 model unset, and every answer NaN.
-    names = [name for name in signatures(saved_model) if name not in ("sample", "sample_png", "serving_default")]
+        raise ValueError(
+            f"precision must be one of {', '.join(PRECISIONS)}, but it is {precision!r}."
+        )
+    # From a SavedModel, not from concrete functions: those leave the variables of a Keras 3 model
+    # unset, and every answer NaN.
+    names = [
+        name
+        for name in signatures(saved_model)
+        if name not in ("sample", "sample_png", "serving_default")
+    ]
     converter = tf.lite.TFLiteConverter.from_saved_model(str(saved_model), signature_keys=names)
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
     if precision == "int8":
         if samples is None or set(samples) != set(names):
-            raise ValueError(f"int8 takes its ranges from samples of {', '.join(names)}: give zoo.export.calibration.samples.")
+            raise ValueError(
+                f"int8 takes its ranges from samples of {', '.join(names)}: give zoo.export.calibration.samples."
+            )
         return with_constant_shapes(quantization.quantize(converter, samples))
     if precision == "float16":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]

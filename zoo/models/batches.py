@@ -4,11 +4,16 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from zoo import checks
+from zoo.inference import validation
 
-IMAGES_IN_RANGE = "Images must be in [0, 1]; received: a batch with other values. Divide 8-bit images by 255."
-LABELS_IN_RANGE = "Labels must be at least 0 and less than num_classes; received: a batch with other values."
-SENTENCES = [IMAGES_IN_RANGE, LABELS_IN_RANGE]
+IMAGES_IN_RANGE = (
+    "Images must be in [0, 1]; received: a batch with other values. Divide 8-bit images by 255."
+)
+LABELS_IN_RANGE = (
+    "Labels must be at least 0 and less than num_classes; received: a batch with other values."
+)
+TOO_SMALL = "A batch must have at least discriminator_steps images; received: a smaller one."
+SENTENCES = [IMAGES_IN_RANGE, LABELS_IN_RANGE, TOO_SMALL]
 
 
 def first(x, y, sample_weight) -> tuple | None:
@@ -17,7 +22,8 @@ def first(x, y, sample_weight) -> tuple | None:
     Arrays count as one batch. Data that can be read only once, such as a generator, are left alone.
 
     Returns:
-        (images, condition, weights), each a NumPy array or None; or None where there is no batch to look at.
+        (images, condition, weights), each a NumPy array or None; or None where there is no batch to
+        look at.
 
     Raises:
         ValueError: If the data set is empty.
@@ -28,7 +34,9 @@ def first(x, y, sample_weight) -> tuple | None:
             raise ValueError("The data set must have at least one batch; received: an empty one.")
     elif isinstance(x, keras.utils.PyDataset):
         batch = x[0]
-    elif isinstance(x, (np.ndarray, tf.Tensor, tf.Variable, list, tuple)) or hasattr(x, "__array__"):
+    elif isinstance(x, (np.ndarray, tf.Tensor, tf.Variable, list, tuple)) or hasattr(
+        x, "__array__"
+    ):
         batch = (x, y, sample_weight)
     else:
         return None
@@ -57,11 +65,13 @@ def validate(model, images, condition, weights, class_weight=None) -> None:
         ValueError: If one of them is not as above, or a conditional model has no condition.
     """
     images = np.asarray(images)
-    checks.images(images, model.image_shape)
+    validation.images(images, model.image_shape)
     needed = model.condition_spec()
     if needed and condition is None:
         raise ValueError(missing_condition(model))
-    if class_weight is not None and (condition is None or np.asarray(condition).dtype.kind not in "iu"):
+    if class_weight is not None and (
+        condition is None or np.asarray(condition).dtype.kind not in "iu"
+    ):
         raise ValueError(
             f"class_weight must come with integer labels; received: {'no' if condition is None else 'other'} labels. "
             "Give the labels as y, or use sample_weight."
@@ -69,10 +79,12 @@ def validate(model, images, condition, weights, class_weight=None) -> None:
     if needed:
         condition = np.asarray(condition)
         if model.num_classes:
-            column = condition[:, 0] if condition.ndim == 2 and condition.shape[1] == 1 else condition
-            checks.labels(column, len(images), model.num_classes)
+            column = (
+                condition[:, 0] if condition.ndim == 2 and condition.shape[1] == 1 else condition
+            )
+            validation.labels(column, len(images), model.num_classes)
         else:
-            checks.condition(condition, model, len(images))
+            validation.condition(condition, model, len(images))
     if weights is not None and np.asarray(weights).shape not in ((len(images),), (len(images), 1)):
         raise ValueError(
             f"sample_weight must be of shape ({len(images)},), one weight for each image; received: "
@@ -86,21 +98,30 @@ def validate_inputs(model, names, batch) -> None:
     Args:
         model: a ``zoo.models`` model.
         names: of the inputs that calling the model takes, "images" or "z", and of its condition.
-        batch: the batch as ``first`` gives it: the inputs in a list, or as the element of a data set.
+        batch: the batch as ``first`` gives it: the inputs in a list, or as the element of a data
+            set.
 
     Raises:
         ValueError: If the batch does not hold these inputs.
     """
     x, condition, _ = batch
-    inputs = x if isinstance(x, list) else [x] if condition is None or len(names) == 1 else [x, condition]
+    inputs = (
+        x
+        if isinstance(x, list)
+        else [x]
+        if condition is None or len(names) == 1
+        else [x, condition]
+    )
     if len(inputs) != len(names):
-        raise ValueError(f"predict must be given {' and '.join(names)}; received: {len(inputs)} input(s).")
+        raise ValueError(
+            f"predict must be given {' and '.join(names)}; received: {len(inputs)} input(s)."
+        )
     if names[0] == "z":
-        checks.rows(inputs[0], (model.latent_dim,), "z, the input of predict,")
+        validation.rows(inputs[0], (model.latent_dim,), "z, the input of predict,")
     else:
-        checks.images(inputs[0], model.image_shape)
+        validation.images(inputs[0], model.image_shape)
     if "label" in names:
-        checks.labels(inputs[1], len(inputs[0]), model.num_classes)
+        validation.labels(inputs[1], len(inputs[0]), model.num_classes)
 
 
 def missing_condition(model) -> str:
@@ -111,6 +132,8 @@ def missing_condition(model) -> str:
 
 def assert_in_range(values, low, high, sentence) -> list:
     """Checks of the graph that values are within [low, high] and not NaN; a check that holds eagerly is None."""
-    within = tf.reduce_all((values >= tf.cast(low, values.dtype)) & (values <= tf.cast(high, values.dtype)))
+    within = tf.reduce_all(
+        (values >= tf.cast(low, values.dtype)) & (values <= tf.cast(high, values.dtype))
+    )
     check = tf.debugging.Assert(within, [sentence])
     return [] if check is None else [check]

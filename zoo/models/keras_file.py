@@ -8,10 +8,10 @@ import keras
 
 import zoo.models
 from zoo.catalog import DamagedFileError
-from zoo.models.generative import Generative
+from zoo.models.base import GenerativeModel
 
 
-def read(path: Path) -> Generative:
+def read(path: Path) -> GenerativeModel:
     """Loads a model of the zoo from a Keras file.
 
     Raises:
@@ -25,8 +25,10 @@ def read(path: Path) -> Generative:
             family = keras.saving.get_registered_object(config["registered_name"])
     except (zipfile.BadZipFile, ValueError, KeyError, TypeError) as error:
         raise _damaged(path) from error
-    if not (isinstance(family, type) and issubclass(family, Generative)):
-        raise ValueError(f"{path} holds a {name}, but it must hold one of the zoo's models: {', '.join(zoo.models.__all__)}.")
+    if not (isinstance(family, type) and issubclass(family, GenerativeModel)):
+        raise ValueError(
+            f"{path} holds a {name}, but it must hold one of the zoo's models: {', '.join(zoo.models.__all__)}."
+        )
     try:
         return keras.saving.load_model(path)
     except Exception as error:  # Whatever the loader meets, the remedy is the same.
@@ -34,4 +36,6 @@ def read(path: Path) -> Generative:
 
 
 def _damaged(path):
-    return DamagedFileError(f"{path} is not a file that Keras can load: restore it, or save the model again.")
+    return DamagedFileError(
+        f"{path} is not a file that Keras can load: restore it, or save the model again."
+    )

@@ -117,7 +117,9 @@ def _handlers(limits: Limits) -> dict:
         return Response(status_code=HTTPStatus.BAD_REQUEST)  # Nobody reads it.
 
     async def failed(request, error: Exception):
-        return _error(request, Refused("The server failed at this request: its log says where.", 500))
+        return _error(
+            request, Refused("The server failed at this request: its log says where.", 500)
+        )
 
     return {
         HTTPException: routed,

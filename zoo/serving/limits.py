@@ -104,7 +104,9 @@ class Share:
             Refused: where one request may not have so much, or so much is not free.
         """
         if size > self.limits.request_bytes:
-            sentence = "The body must hold fewer values; received: more than the server has memory for."
+            sentence = (
+                "The body must hold fewer values; received: more than the server has memory for."
+            )
             raise Refused(sentence, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         self.memory.take(size - self._held)
         self._held = size

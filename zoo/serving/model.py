@@ -26,7 +26,7 @@ class Served(kserve.Model):
         folder: folder of the artifact.
         version: name of the version directory.
         signatures: SignatureDef by name.
-        verbs: the model on the SavedModel runtime.
+        inference: the model on the SavedModel runtime.
         rows: number of rows that a request may have.
     """
 
@@ -43,7 +43,7 @@ class Served(kserve.Model):
         version = catalog.version(folder, self.card)
         self.version = version.name
         try:
-            self.verbs = artifact.load("saved_model")
+            self.inference = artifact.load("saved_model")
             saved = saved_model_pb2.SavedModel.FromString((version / "saved_model.pb").read_bytes())
         except (FileNotFoundError, catalog.DamagedFileError):
             raise
@@ -55,7 +55,9 @@ class Served(kserve.Model):
             for signature, definition in saved.meta_graphs[0].signature_def.items()
             if definition.method_name == "tensorflow/serving/predict"
         }
-        self._costs = {name: self._row_bytes(definition) for name, definition in self.signatures.items()}
+        self._costs = {
+            name: self._row_bytes(definition) for name, definition in self.signatures.items()
+        }
         row = max(sum(costs) for costs in self._costs.values())
         self.rows = max(1, (limits.request_bytes - limits.body_bytes) // row)
         self.ready = True
@@ -96,8 +98,10 @@ class Served(kserve.Model):
             if share.abandoned:
                 raise TimeoutError
             rows = {name: values[start : start + CHUNK] for name, values in call.inputs.items()}
-            parts.append(self.verbs.compute(call.signature, rows))
+            parts.append(self.inference.compute(call.signature, rows))
         outputs = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-        if not all(np.isfinite(values).all() for values in outputs.values() if values.dtype.kind == "f"):
+        if not all(
+            np.isfinite(values).all() for values in outputs.values() if values.dtype.kind == "f"
+        ):
             raise Refused(f"{self.name} has no finite answer to these inputs: they are too large.")
         return outputs

@@ -7,7 +7,8 @@ import numpy as np
 import orjson
 import tensorflow as tf
 
-from zoo import catalog, checks
+from zoo import catalog
+from zoo.inference import validation
 from zoo.serving.limits import Refused
 
 DEFAULT = "serving_default"
@@ -59,7 +60,9 @@ def check_names(model, signature: str, given) -> None:
     wanted = model.signatures[signature].inputs
     if not isinstance(given, dict) or given.keys() != set(wanted):
         names = ", ".join(sorted(wanted))
-        raise Refused(f"{signature} of {model.name} takes the inputs {names}; received: {short(given)}.")
+        raise Refused(
+            f"{signature} of {model.name} takes the inputs {names}; received: {short(given)}."
+        )
 
 
 def nested(name: str, value, info) -> np.ndarray:
@@ -89,10 +92,16 @@ def _array(name, values, kind, shape, given) -> np.ndarray:
     array = None
     if values is not None and set(map(type, values)) <= ({int} if whole else {int, float}):
         array = np.asarray(values, None if whole else np.float64)
-    if array is None or (whole and array.dtype.kind not in "iu") or array.size % max(1, np.prod(shape[1:])):
+    if (
+        array is None
+        or (whole and array.dtype.kind not in "iu")
+        or array.size % max(1, np.prod(shape[1:]))
+    ):
         inner = ", ".join(["n", *map(str, shape[1:])])
         what = "whole numbers" if whole else "numbers"
-        raise Refused(f"{name} must be {what} in an array of shape ({inner}); received: {short(given)}.")
+        raise Refused(
+            f"{name} must be {what} in an array of shape ({inner}); received: {short(given)}."
+        )
     return array.reshape(-1, *shape[1:])
 
 
@@ -101,7 +110,9 @@ def admit(model, signature: str, arrays: dict, write) -> Call:
     rows = {name: len(array) for name, array in sorted(arrays.items())}
     n = max(rows.values())
     if min(rows.values()) != n or not 1 <= n <= model.rows:
-        raise Refused(f"The inputs must have one number of rows, from 1 to {model.rows}; received: {rows}.")
+        raise Refused(
+            f"The inputs must have one number of rows, from 1 to {model.rows}; received: {rows}."
+        )
     try:
         inputs = {name: _checked(model, name, array) for name, array in arrays.items()}
     except ValueError as error:
@@ -112,15 +123,14 @@ def admit(model, signature: str, arrays: dict, write) -> Call:
 def _checked(model, name: str, array) -> np.ndarray:
     card = model.card
     if name == "seed":
-        return checks.seeds(array, len(array))
+        return validation.seeds(array, len(array))
     if name == "label":
-        return checks.labels(array, len(array), card.num_classes)
-    if name == "z":
-        return checks.rows(array, (card.latent_dim,), name)
+        return validation.labels(array, len(array), card.num_classes)
+    if name in ("z", "noise"):
+        return validation.rows(array, (card.latent_dim,), name)
     if name == "condition":
-        check = checks.images if model.verbs.condition_at else checks.rows
-        return check(array, card.condition_shape, name)
-    return checks.images(array, card.image_shape)
+        return validation.condition(array, model.inference, len(array))
+    return validation.images(array, card.image_shape)
 
 
 def specification(info) -> tuple[np.dtype, list[int]]:

@@ -38,7 +38,9 @@ def _columns(instances, names: list[str]) -> dict:
     for row in instances:
         if not isinstance(row, dict) or sorted(row) != names:
             wanted = ", ".join(names)
-            raise Refused(f"Each of instances must be an object of {wanted}; received: {reading.short(row)}.")
+            raise Refused(
+                f"Each of instances must be an object of {wanted}; received: {reading.short(row)}."
+            )
     return {name: [row[name] for row in instances] for name in names}
 
 
@@ -86,8 +88,13 @@ def routes(find, answer) -> APIRouter:
     async def metadata(name: str, version: str | None = None) -> dict:
         """The signatures of a model."""
         model = find(name, version)
-        options = {"preserving_proto_field_name": True, "always_print_fields_with_no_presence": True}
-        signatures = {key: MessageToDict(value, **options) for key, value in model.signatures.items()}
+        options = {
+            "preserving_proto_field_name": True,
+            "always_print_fields_with_no_presence": True,
+        }
+        signatures = {
+            key: MessageToDict(value, **options) for key, value in model.signatures.items()
+        }
         return {
             "model_spec": {"name": name, "signature_name": "", "version": model.version},
             "metadata": {"signature_def": {"signature_def": signatures}},

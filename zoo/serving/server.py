@@ -20,7 +20,9 @@ def url(host: str, port: int) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def serve(artifacts: dict[str, Path], host: str, port: int, ready, limits: Limits | None = None) -> None:
+def serve(
+    artifacts: dict[str, Path], host: str, port: int, ready, limits: Limits | None = None
+) -> None:
     """Serves models until SIGTERM or SIGINT; requests under way are answered first.
 
     Args:
@@ -67,5 +69,7 @@ def _port_errors(host: str, port: int):
         yield
     except OSError as error:
         reason = error.strerror.partition(" (")[0]
-        sentence = f"Cannot listen on port {port} of {host} ({reason}): name another --port or --host."
+        sentence = (
+            f"Cannot listen on port {port} of {host} ({reason}): name another --port or --host."
+        )
         raise OSError(sentence) from error

@@ -32,7 +32,14 @@ def read(model, body: bytearray) -> reading.Call:
 
     def write(outputs):
         tensors = [_written(key, outputs[key]) for key in asked]
-        return reading.dumps({"model_name": model.name, "model_version": model.version, "id": name, "outputs": tensors})
+        return reading.dumps(
+            {
+                "model_name": model.name,
+                "model_version": model.version,
+                "id": name,
+                "outputs": tensors,
+            }
+        )
 
     return reading.admit(model, signature, arrays, write)
 
@@ -40,7 +47,9 @@ def read(model, body: bytearray) -> reading.Call:
 def _by_name(member: str, tensors, most: int) -> dict:
     """Tensors of a request by name."""
     if not isinstance(tensors, list) or len(tensors) > most:
-        raise Refused(f"{member} must be a list of at most {most}; received: {reading.short(tensors)}.")
+        raise Refused(
+            f"{member} must be a list of at most {most}; received: {reading.short(tensors)}."
+        )
     for tensor in tensors:
         if not isinstance(tensor, dict) or not isinstance(tensor.get("name"), str):
             received = reading.short(tensor)
@@ -60,7 +69,9 @@ def _tensor(name: str, tensor: dict, info) -> np.ndarray:
     array = reading.flat(name, data, info)
     if shape != [len(array), *inner]:
         given = str(shape) if isinstance(shape, list) and len(shape) < 9 else reading.short(shape)
-        raise Refused(f"The shape of {name} must be {[len(array), *inner]} for its data; received: {given[:60]}.")
+        raise Refused(
+            f"The shape of {name} must be {[len(array), *inner]} for its data; received: {given[:60]}."
+        )
     return array
 
 
@@ -74,7 +85,10 @@ def _written(name: str, values) -> dict:
 
 def _described(infos) -> list[dict]:
     tensors = [(name, *reading.specification(info)) for name, info in sorted(infos.items())]
-    return [{"name": name, "datatype": from_np_dtype(kind), "shape": shape} for name, kind, shape in tensors]
+    return [
+        {"name": name, "datatype": from_np_dtype(kind), "shape": shape}
+        for name, kind, shape in tensors
+    ]
 
 
 def routes(find, answer, names) -> APIRouter:
@@ -94,21 +108,30 @@ def routes(find, answer, names) -> APIRouter:
     async def models() -> answers.ListModelsResponse:
         return {"models": names}
 
-    async def metadata(name: str, model_version: str | None = None) -> answers.ModelMetadataResponse:
+    async def metadata(
+        name: str, model_version: str | None = None
+    ) -> answers.ModelMetadataResponse:
         """Inputs and outputs of a model's default signature."""
         model = find(name, model_version)
         default = model.signatures[reading.DEFAULT]
         tensors = {"inputs": _described(default.inputs), "outputs": _described(default.outputs)}
         return {"name": name, "versions": [model.version], "platform": ""} | tensors
 
-    async def model_ready(name: str, model_version: str | None = None) -> answers.ModelReadyResponse:
+    async def model_ready(
+        name: str, model_version: str | None = None
+    ) -> answers.ModelReadyResponse:
         return {"name": find(name, model_version).name, "ready": True}
 
     async def infer(request: Request, name: str, model_version: str | None = None) -> Response:
         """Inference; the parameter ``signature_name`` chooses the signature."""
         return await answer(request, find(name, model_version), read)
 
-    paths = {"/v2": server, "/v2/health/live": live, "/v2/health/ready": ready, "/v2/models": models}
+    paths = {
+        "/v2": server,
+        "/v2/health/live": live,
+        "/v2/health/ready": ready,
+        "/v2/models": models,
+    }
     for path, endpoint in paths.items():
         router.add_api_route(path, endpoint)
     extra = described(answers.InferenceRequest.model_json_schema())

@@ -17,8 +17,8 @@ class LiteRT:
     some twenty lines on standard error, a damaged file ends the process, and after the batch is
     resized it writes beyond the output buffers that it creates.
 
-    It computes what it is given, and a label out of range may read memory that is not the model's. The door is the verbs,
-    which ``zoo.load`` gives and which check every argument.
+    It computes what it is given, and a label out of range may read memory that is not the model's.
+    The door is the verbs, which ``zoo.load`` gives and which check every argument.
     """
 
     def __init__(self, path: Path):

@@ -20,8 +20,12 @@ class Cycles(keras.optimizers.schedules.LearningRateSchedule):
         rate, start = 0.0, 0
         for steps, height in self.cycles:
             done, warm_up = keras.ops.cast(step - start, "float32"), max(1, steps // 50)
-            cosine = keras.ops.cos(math.pi * keras.ops.clip((done - warm_up) / max(1, steps - warm_up), 0.0, 1.0))
-            rate = keras.ops.where(done >= 0, height * keras.ops.minimum(done / warm_up, (1 + cosine) / 2), rate)
+            cosine = keras.ops.cos(
+                math.pi * keras.ops.clip((done - warm_up) / max(1, steps - warm_up), 0.0, 1.0)
+            )
+            rate = keras.ops.where(
+                done >= 0, height * keras.ops.minimum(done / warm_up, (1 + cosine) / 2), rate
+            )
             start += steps
         return rate
 

@@ -14,5 +14,7 @@ class SavedModel:
         self.signatures = list(self._loaded.signatures)
 
     def __call__(self, signature: str, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        outputs = self._loaded.signatures[signature](**{name: tf.constant(rows) for name, rows in inputs.items()})
+        outputs = self._loaded.signatures[signature](
+            **{name: tf.constant(rows) for name, rows in inputs.items()}
+        )
         return {name: tensor.numpy() for name, tensor in outputs.items()}

@@ -1,8 +1,9 @@
-"""Seeded noise: the one definition that every runtime shares.
+"""Seeded noise, the same on every runtime.
 
-Row i of ``normal(seeds, size)`` depends on ``seeds[i]`` alone, so a sample does not change with the batch that it is
-drawn in, nor with the machine or the runtime that draws it. The generator is Philox4x32-10 of Salmon et al. 2011,
-"Parallel Random Numbers: As Easy as 1, 2, 3", section 3.3, with the seed as the key and a block number as the counter.
+Row i of ``normal(seeds, size)`` depends on ``seeds[i]`` alone, so a sample does not change with the
+batch that it is computed in, nor with the machine or the runtime. The generator is Philox4x32-10 of
+Salmon et al. 2011, "Parallel Random Numbers: As Easy as 1, 2, 3", section 3.3, with the seed as the
+key and a block number as the counter.
 """
 
 import numpy as np
@@ -17,8 +18,8 @@ _LOW = _WORD - 1
 def philox(counter, key):
     """Philox4x32-10, on NumPy arrays or TensorFlow tensors.
 
-    Only ``+ * // & ^`` of int64 are used, which mean the same in both libraries: products wrap modulo 2**64, and
-    ``x // 2**32 & (2**32 - 1)`` is the high word whatever the sign.
+    Only ``+ * // & ^`` of int64 are used, which mean the same in both libraries: products wrap
+    modulo 2**64, and ``x // 2**32 & (2**32 - 1)`` is the high word whatever the sign.
 
     Args:
         counter: four int64 arrays of one shape, each a 32-bit word.
@@ -65,7 +66,8 @@ def uniform(seeds, size: int) -> np.ndarray:
 def normal(seeds, size: int) -> np.ndarray:
     """Standard normal noise: float32 ``(n, size)``, row i from ``seeds[i]`` alone.
 
-    Pairs of uniforms become pairs of normals by the transform of Box and Muller (1958), computed in float64.
+    Pairs of uniforms become pairs of normals by the transform of Box and Muller (1958), computed in
+    float64.
 
     Args:
         seeds: int64 ``(n,)``, 0 <= seed < 2**63.
@@ -86,4 +88,6 @@ def normal_tensor(seeds, size: int):
     u = (tf.cast(words, tf.float64) + 0.5) / 2**24
     radius, angle = tf.sqrt(-2 * tf.math.log(u[..., 0::2])), 2 * np.pi * u[..., 1::2]
     pairs = tf.stack([radius * tf.cos(angle), radius * tf.sin(angle)], axis=-1)
-    return tf.cast(tf.reshape(pairs, [tf.shape(seeds)[0], 4 * blocks.shape[1]])[:, :size], tf.float32)
+    return tf.cast(
+        tf.reshape(pairs, [tf.shape(seeds)[0], 4 * blocks.shape[1]])[:, :size], tf.float32
+    )

@@ -1,0 +1,130 @@
+"""A toy objective, likelihood, prior and family, each without a change to the package, through the whole life of a model."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers, ops
+
+from tests import harness
+from zoo.export import saved_model, tflite
+from zoo.inference.litert import LiteRT
+from zoo.inference.saved_model import SavedModel
+from zoo.models import CVAE, DCGAN, VAE
+from zoo.models.adversarial.objectives import Losses, Objective
+from zoo.models.variational.likelihoods import Likelihood
+from zoo.models.variational.model import VariationalModel
+from zoo.models.variational.priors import Prior
+
+
+@keras.saving.register_keras_serializable("tests")
+class Linear(Objective):
+    """The objective of Wasserstein without a penalty, bounded by tanh."""
+
+    metrics = ("on_real",)
+
+    def discriminator_loss(self, discriminator, real, generated, seed):
+        on_real = ops.tanh(discriminator(real))
+        return Losses(-on_real, ops.tanh(discriminator(generated)), {"on_real": on_real})
+
+    def generator_loss(self, discriminator, generated):
+        return -ops.tanh(discriminator(generated))
+
+
+@keras.saving.register_keras_serializable("tests")
+class Laplace(Likelihood):
+    """Laplace distribution of scale 0.1."""
+
+    def log_prob(self, images, output):
+        return -ops.abs(images - output) / 0.1 - ops.log(0.2)
+
+    def mean(self, output):
+        return ops.clip(output, 0.0, 1.0)
+
+
+@keras.saving.register_keras_serializable("tests")
+class Shifted(Prior):
+    """N(shift(y), I), with the shift learned and no closed form of the divergence."""
+
+    conditional = True
+
+    def build_for(self, latent_dim, condition_size):
+        super().build_for(latent_dim, condition_size)
+        self.shift = layers.Dense(latent_dim, name="prior")
+        self.shift.build((None, condition_size))
+        self.built = True
+
+    def call(self, noise, condition=None):
+        return noise + self.shift(condition)
+
+    def log_prob(self, z, condition=None):
+        return -0.5 * ops.sum(ops.square(z - self.shift(condition)) + np.log(2 * np.pi), axis=-1)
+
+
+@keras.saving.register_keras_serializable("tests")
+class LinearVAE(VariationalModel):
+    """A family of its own: a linear encoder and a linear decoder."""
+
+    def __init__(self, image_shape=(28, 28, 1), latent_dim=4, **training):
+        images, z = keras.Input(image_shape), keras.Input((latent_dim,))
+        flat = layers.Flatten()(images)
+        encoder = keras.Model(
+            images, [layers.Dense(latent_dim)(flat), layers.Dense(latent_dim)(flat)]
+        )
+        size = int(np.prod(image_shape))
+        decoder = keras.Model(z, layers.Reshape(image_shape)(layers.Dense(size)(z)))
+        training.pop("num_classes", None)
+        super().__init__(
+            encoder, decoder, image_shape=image_shape, latent_dim=latent_dim, **training
+        )
+
+
+TOYS = {
+    "objective": lambda: DCGAN(latent_dim=4, filters=(8, 4), objective=Linear()),
+    "likelihood": lambda: VAE(latent_dim=4, hidden=(16,), likelihood=Laplace()),
+    "prior": lambda: CVAE(latent_dim=4, hidden=(16,), num_classes=10, prior=Shifted()),
+    "family": lambda: LinearVAE(likelihood="continuous_bernoulli"),
+}
+
+
+@pytest.mark.parametrize("toy", TOYS)
+def test_a_toy_goes_through_the_whole_life_of_a_model(toy, digits, tmp_path):
+    model = TOYS[toy]()
+    columns = harness.condition_column(model, digits[0], digits[1])
+    history = model.fit(digits[0], *columns, batch_size=50, epochs=3, verbose=0).history
+    assert all(np.isfinite(values).all() for values in history.values())
+    if toy != "objective":
+        assert history["loss"][-1] < history["loss"][0]
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert type(loaded) is type(model)
+    assert loaded.get_config() == model.get_config()
+    images, labels = digits[0][:20], digits[1][:20]
+    given = harness.conditioning(model, images, labels)
+    np.testing.assert_array_equal(loaded.sample(20, **given), model.sample(20, **given))
+    inputs = harness.signature_inputs(loaded, images, labels)
+    expected = harness.answers(loaded, inputs)
+    saved_model.write(loaded, tmp_path / "1")
+    (tmp_path / "model.tflite").write_bytes(tflite.convert(tmp_path / "1", "float16"))
+    lite, served = LiteRT(tmp_path / "model.tflite"), SavedModel(tmp_path / "1")
+    assert ("prior" in lite.signatures) == (toy == "prior")
+    for signature in {"sample", "decode", "encode", "prior", "log_prior"} & set(inputs):
+        for runtime, tolerance in ((served, 1e-5), (lite, 1e-2)):
+            if signature in runtime.signatures:
+                for output, value in runtime(signature, inputs[signature]).items():
+                    np.testing.assert_allclose(
+                        value, expected[signature][output], atol=tolerance, rtol=1e-3
+                    )
+
+
+def test_the_divergence_without_a_closed_form_is_that_of_the_samples(digits):
+    """The mean over many samples is the closed form, which is known for this prior: that from N(mean − shift, I)."""
+    model = TOYS["prior"]()
+    images, labels = tf.constant(digits[0][:4]), tf.constant(digits[1][:4])
+    model.importance_samples = 4000
+    noise = tf.random.stateless_normal([4000, 4, 4], [0, 1])
+    _, _, kl = model.negative_elbo(images, labels, noise)
+    mean, log_var = (part.numpy() for part in model.encode_tensor(images, labels))
+    shift = model.prior.shift(np.eye(10)[labels]).numpy()
+    expected = 0.5 * np.sum(np.exp(log_var) + (mean - shift) ** 2 - 1 - log_var, axis=1).mean()
+    assert float(kl) == pytest.approx(expected, abs=0.1)

@@ -1,0 +1,1 @@
+"""Inference on every runtime: shared methods, seeded noise, argument validation."""

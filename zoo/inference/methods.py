@@ -1,0 +1,279 @@
+"""Methods that every runtime shares: validation of arguments, noise, and batches around a model's signatures.
+
+A runtime supplies ``compute``, which runs one signature on one batch, and the attributes that
+describe the model. It offers the methods of the signatures that the model has, so a new family
+needs no code here. Imports NumPy alone.
+"""
+
+import numpy as np
+
+from zoo.inference import noise, validation
+
+BATCH = 256
+
+
+class Conditional:
+    """Conditioning of a model and execution of its signatures, in batches of ``BATCH`` rows.
+
+    Attributes:
+        image_shape: (height, width, channels).
+        latent_dim: Length of z.
+        num_classes: Number of labels, or None if the model is not conditional on a label.
+        condition_shape: Shape of one condition, or None if the model is not conditional on a
+            tensor.
+        condition_at: (row, column) if the condition is a part of the image, in [0, 1]; otherwise
+            None.
+    """
+
+    image_shape: tuple
+    latent_dim: int
+    num_classes: int | None = None
+    condition_shape: tuple | None = None
+    condition_at: tuple | None = None
+
+    def compute(self, signature: str, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Runs one signature on validated arrays of at most ``BATCH`` rows."""
+        raise NotImplementedError
+
+    def has(self, signature: str) -> bool:
+        """Returns whether the model has a signature."""
+        raise NotImplementedError
+
+    def _images(self, images):
+        return {"images": validation.images(images, self.image_shape)}
+
+    def _answer(self, signature, inputs, labels, condition) -> dict[str, np.ndarray]:
+        n = len(next(iter(inputs.values())))
+        inputs = inputs | self._conditioning(n, labels, condition)
+        batches = [
+            self.compute(
+                signature, {name: rows[start : start + BATCH] for name, rows in inputs.items()}
+            )
+            for start in range(0, n, BATCH)
+        ]
+        return {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
+
+    def _conditioning(self, n, labels, condition) -> dict[str, np.ndarray]:
+        """Returns the condition as inputs of a signature: {}, {"label": …} or {"condition": …}."""
+        if labels is not None and not self.num_classes:
+            raise ValueError(
+                "labels must be None, because this model is not conditional on a label."
+            )
+        if condition is not None and not self.condition_shape:
+            raise ValueError(
+                "condition must be None, because this model is not conditional on a tensor."
+            )
+        if self.num_classes:
+            if labels is None:
+                raise ValueError(
+                    f"labels must be given for this model: one integer from 0 to {self.num_classes - 1}, or one for each image."
+                )
+            return {"label": validation.labels(labels, n, self.num_classes)}
+        if self.condition_shape:
+            if condition is None:
+                shape = ", ".join(map(str, self.condition_shape))
+                raise ValueError(
+                    f"condition must be given for this model: an array of shape (n, {shape})."
+                )
+            return {"condition": validation.condition(condition, self, n)}
+        return {}
+
+
+class Decodes(Conditional):
+    """Methods of the signature ``decode``."""
+
+    def sample(self, n: int, labels=None, *, seed=0, condition=None) -> np.ndarray:
+        """Draws n images, decode(prior(normal(seed))).
+
+        Args:
+            n: Number of images.
+            labels: One label for all images, or n of them. With None, the image of seed s gets the
+                label s mod num_classes.
+            seed: Row i depends on seed + i alone (and on its label). An array of n integers gives
+                each row its own seed. 0 <= seed < 2**63.
+            condition: For a model that is conditional on a tensor, one condition for all images, or
+                n of them.
+
+        Returns:
+            float32 ``(n, height, width, channels)`` in [0, 1].
+
+        Raises:
+            ValueError: If an argument is not as above.
+        """
+        seeds = validation.seeds(seed, validation.positive_int(n))
+        if labels is None and self.num_classes:
+            labels = seeds % self.num_classes
+        z = noise.normal(seeds, self.latent_dim)
+        if self.has("prior"):
+            z = self._answer("prior", {"noise": z}, labels, condition)["z"]
+        return self.decode(z, labels, condition=condition)
+
+    def decode(self, z, labels=None, *, condition=None) -> np.ndarray:
+        """Computes the images of latent vectors.
+
+        Args:
+            z: float ``(n, latent_dim)``.
+            labels: One label for all images, or n of them. None stands for 0, 1, 2 … in turn.
+            condition: For a model that is conditional on a tensor, one condition for all images, or
+                n of them.
+
+        Returns:
+            float32 ``(n, height, width, channels)`` in [0, 1].
+
+        Raises:
+            ValueError: If an argument is not as above.
+        """
+        z = validation.rows(z, (self.latent_dim,), "z")
+        if labels is None and self.num_classes:
+            labels = np.arange(len(z)) % self.num_classes
+        return self._answer("decode", {"z": z}, labels, condition)["images"]
+
+
+class Encodes(Conditional):
+    """Methods of the signature ``encode``. A conditional model needs the labels or conditions of its images."""
+
+    def encode(self, images, labels=None, *, condition=None):
+        """Computes the latent variables of images.
+
+        Args:
+            images: float ``(n, height, width, channels)`` in [0, 1].
+            labels: One label for all images, or n of them.
+            condition: For a model that is conditional on a tensor, one condition for all images, or
+                n of them.
+
+        Returns:
+            For a variational model (mean, log_var) of the posterior q(z | x), a diagonal Gaussian;
+            log_var is the natural logarithm of the variance. For a flow z alone. Each is float32
+            ``(n, latent_dim)``.
+
+        Raises:
+            ValueError: If an argument is not as above.
+        """
+        answer = self._answer("encode", self._images(images), labels, condition)
+        return answer["z"] if "z" in answer else (answer["mean"], answer["log_var"])
+
+    def interpolate(self, a, b, steps: int = 8, labels=None, *, condition=None) -> np.ndarray:
+        """Decodes the straight line between the latent vectors of two images.
+
+        Args:
+            a, b: Two images ``(height, width, channels)``, or two batches of n, in [0, 1].
+            steps: Number of images along each line, both ends included; at least 2.
+            labels: One label for all pairs, or one for each.
+            condition: For a model that is conditional on a tensor, one condition for all pairs, or
+                one for each.
+
+        Returns:
+            float32 ``(steps, height, width, channels)`` for two images, ``(n, steps, height, width,
+            channels)`` for batches.
+
+        Raises:
+            ValueError: If an argument is not as above.
+        """
+        if validation.positive_int(steps, "steps") < 2:
+            raise ValueError("steps must be at least 2, for the two ends; received: 1.")
+        if np.shape(a) != np.shape(b):
+            raise ValueError(
+                f"a and b must be of the same shape; received: {np.shape(a)} and {np.shape(b)}."
+            )
+        single = np.ndim(a) == len(self.image_shape)
+        ends = []
+        for end in (a, b):
+            encoded = self.encode(
+                np.asarray(end)[None] if single else end, labels, condition=condition
+            )
+            ends.append(encoded[0] if isinstance(encoded, tuple) else encoded)
+        n = len(ends[0])
+        weights = np.linspace(0, 1, steps, dtype=np.float32)[None, :, None]
+        line = (ends[0][:, None] * (1 - weights) + ends[1][:, None] * weights).reshape(
+            n * steps, self.latent_dim
+        )
+        repeated = {
+            name: np.repeat(rows, steps, axis=0)
+            for name, rows in self._conditioning(n, labels, condition).items()
+        }
+        decoded = self.decode(line, repeated.get("label"), condition=repeated.get("condition"))
+        decoded = decoded.reshape(n, steps, *self.image_shape)
+        return decoded[0] if single else decoded
+
+
+class Reconstructs(Conditional):
+    """Method of the signature ``reconstruct``."""
+
+    def reconstruct(self, images, labels=None, *, condition=None) -> np.ndarray:
+        """Decodes the posterior mean of each image; a flow returns the image itself.
+
+        Arguments and errors as in ``encode``.
+
+        Returns:
+            float32 ``(n, height, width, channels)`` in [0, 1].
+        """
+        return self._answer("reconstruct", self._images(images), labels, condition)["images"]
+
+
+class Scores(Conditional):
+    """Method of the signature ``score``."""
+
+    def score(self, images, labels=None, *, condition=None) -> np.ndarray:
+        """Computes an anomaly score in nats, deterministically: higher is less like the training data.
+
+        For a variational model, −log p(x | z) − log p(z) + log q(z | x) at the posterior mean z,
+        where the divergence from a normal prior is in closed form. Arguments and errors as in
+        ``encode``.
+
+        Returns:
+            float32 ``(n,)``.
+        """
+        return self._answer("score", self._images(images), labels, condition)["score"]
+
+
+class LogPrior(Conditional):
+    """Method of the signature ``log_prior``, which a model has if its prior is not N(0, I)."""
+
+    def log_prior(self, z, labels=None, *, condition=None) -> np.ndarray:
+        """Computes log p(z), or log p(z | y) for a conditional model, in nats.
+
+        Args:
+            z: float ``(n, latent_dim)``.
+            labels: One label for all rows, or n of them.
+            condition: For a model that is conditional on a tensor, one condition for all rows, or n
+                of them.
+
+        Returns:
+            float32 ``(n,)``.
+
+        Raises:
+            ValueError: If an argument is not as above.
+        """
+        z = validation.rows(z, (self.latent_dim,), "z")
+        return self._answer("log_prior", {"z": z}, labels, condition)["log_prob"]
+
+
+METHODS = {
+    "decode": Decodes,
+    "encode": Encodes,
+    "reconstruct": Reconstructs,
+    "score": Scores,
+    "log_prior": LogPrior,
+}
+
+
+def from_card(card, runtime):
+    """Returns a model with the methods of the signatures that its card lists.
+
+    Args:
+        card: A ``zoo.Card``.
+        runtime: Callable, ``runtime(signature, inputs)``.
+    """
+    kinds = tuple(kind for signature, kind in METHODS.items() if signature in card.signatures)
+    model = type(card.family, kinds, {"__doc__": f"{card.family} on a runtime without Keras."})()
+    model.image_shape, model.latent_dim, model.num_classes = (
+        card.image_shape,
+        card.latent_dim,
+        card.num_classes,
+    )
+    condition = card.condition or {}
+    model.condition_shape = tuple(condition["shape"]) if condition.get("shape") else None
+    model.condition_at = tuple(condition["at"]) if condition.get("at") else None
+    model.compute = runtime
+    model.has = card.signatures.__contains__
+    return model

@@ -1,0 +1,141 @@
+"""Validates public arguments and converts them to NumPy arrays."""
+
+import numpy as np
+
+
+def short(value) -> str:
+    """Shortens the text of a received value so that it fits in an error message."""
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def positive_int(given, name: str = "n") -> int:
+    """Validates a positive integer."""
+    if isinstance(given, bool) or not isinstance(given, (int, np.integer)) or given < 1:
+        raise ValueError(f"{name} must be an integer of at least 1; received: {short(given)}.")
+    return int(given)
+
+
+def positive_ints(given, name: str, length: int | None = None) -> tuple[int, ...]:
+    """Validates a sequence of positive integers, of a given length unless that is None."""
+    if (
+        isinstance(given, str)
+        or not hasattr(given, "__iter__")
+        or (length and len(given) != length)
+    ):
+        sizes = f"{length} integers" if length else "integers"
+        raise ValueError(f"{name} must be a tuple of {sizes}; received: {short(given)}.")
+    return tuple(positive_int(size, f"Each element of {name}") for size in given)
+
+
+def image_shape(given) -> tuple[int, int, int]:
+    """Validates the shape of an image, (height, width, channels)."""
+    try:
+        return positive_ints(given, "image_shape", 3)
+    except ValueError as error:
+        raise ValueError(
+            f"image_shape must be (height, width, channels), three integers of at least 1; received: {short(given)}."
+        ) from error
+
+
+def seed(given) -> int:
+    """Validates the seed of a training, an integer of at least 0."""
+    if type(given) is not int or given < 0:
+        raise ValueError(f"seed must be an integer of at least 0; received: {short(given)}.")
+    return given
+
+
+def seeds(seed, n: int) -> np.ndarray:
+    """Converts a first seed, or n seeds, to int64 ``(n,)``; a first seed is counted upwards.
+
+    Raises:
+        ValueError: If a seed is not an integer, or not in [0, 2**63).
+    """
+    given = np.asarray(seed)
+    integers = given.dtype == object and all(isinstance(s, int) for s in given.ravel())
+    if given.dtype.kind not in "iu" and not integers:
+        raise ValueError(
+            f"seed must be an integer or an array of {n} integers; received: {short(seed)}."
+        )
+    if given.shape not in ((), (n,)):
+        raise ValueError(
+            f"seed must be one integer, or {n} of them, one for each image; received: an array of shape {given.shape}."
+        )
+    low, high = int(given.min()), int(given.max()) + (n - 1 if given.shape == () else 0)
+    if low < 0 or high >= 2**63:
+        raise ValueError(
+            f"seed must be at least 0 and less than 2**63; received: seeds from {low} to {high}."
+        )
+    return given.astype(np.int64) + np.arange(n) if given.shape == () else given.astype(np.int64)
+
+
+def labels(given, n: int, num_classes: int) -> np.ndarray:
+    """Converts one label for all images, or n labels, to int32 ``(n,)``, each in [0, num_classes).
+
+    Raises:
+        ValueError: If a label is not an integer or out of range, or their number is wrong.
+    """
+    values = np.asarray(given)
+    if values.dtype.kind not in "iu":
+        raise ValueError(
+            f"labels must be integers from 0 to {num_classes - 1}; received: {short(given)}."
+        )
+    if values.shape not in ((), (n,)):
+        raise ValueError(
+            f"labels must be one integer, or {n} of them, one for each image; received: an array of shape {values.shape}."
+        )
+    wrong = values[(values < 0) | (values >= num_classes)]
+    if wrong.size:
+        raise ValueError(
+            f"labels must be integers from 0 to {num_classes - 1}; received: {wrong.flat[0]}."
+        )
+    return np.broadcast_to(values, (n,)).astype(np.int32)
+
+
+def images(given, image_shape: tuple, name: str = "images") -> np.ndarray:
+    """Converts images to float32 ``(n, height, width, channels)`` in [0, 1]. Errors as in ``rows``."""
+    values = rows(given, image_shape, name)
+    low, high = values.min(), values.max()
+    if low < 0 or high > 1:
+        raise ValueError(f"{name} must be in [0, 1]; received: values from {low:g} to {high:g}.")
+    return values
+
+
+def rows(given, shape: tuple, name: str) -> np.ndarray:
+    """Converts a batch to float32 ``(n, *shape)``, n at least 1.
+
+    Raises:
+        ValueError: If the numbers are not floating-point or not finite, or the shape is wrong.
+    """
+    values = np.asarray(given)
+    expected = f"(n, {', '.join(map(str, shape))})"
+    if values.dtype.kind != "f":
+        hint = f" Convert with {name}.astype('float32') / 255." if values.dtype == np.uint8 else ""
+        raise ValueError(
+            f"{name} must be floating-point of shape {expected}; received: {values.dtype}.{hint}"
+        )
+    if values.shape[1:] != tuple(shape) or values.ndim != 1 + len(shape) or not len(values):
+        raise ValueError(
+            f"{name} must be of shape {expected} with n of at least 1; received: {values.shape}."
+        )
+    with np.errstate(over="ignore"):
+        values = values.astype(np.float32, copy=False)
+    if not np.isfinite(values).all():
+        raise ValueError(f"{name} must be finite; received: NaN or infinity.")
+    return values
+
+
+def condition(given, model, n: int) -> np.ndarray:
+    """Converts one condition for all images, or n conditions, to float32 ``(n, *condition_shape)``.
+
+    A condition that is a part of the image must be in [0, 1].
+    """
+    if np.shape(given) == model.condition_shape:
+        given = np.broadcast_to(given, (n, *model.condition_shape))
+    check = images if model.condition_at else rows
+    values = check(given, model.condition_shape, "condition")
+    if len(values) != n:
+        raise ValueError(
+            f"condition must be one array, or {n} of them, one for each image; received: {len(values)}."
+        )
+    return values

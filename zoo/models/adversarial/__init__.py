@@ -1,0 +1,6 @@
+"""Adversarial models: GAN and DCGAN."""
+
+from zoo.models.adversarial.dcgan import DCGAN
+from zoo.models.adversarial.gan import GAN
+
+__all__ = ["DCGAN", "GAN"]

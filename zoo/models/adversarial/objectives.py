@@ -1,0 +1,212 @@
+"""Objectives of adversarial training.
+
+An objective is a small object with a written contract, so that a new one is one class::
+
+    @keras.saving.register_keras_serializable("mine")
+    class Mine(Objective):
+        def discriminator_loss(self, discriminator, real, generated, seed):
+            return Losses(real=..., generated=...)
+
+        def generator_loss(self, discriminator, generated):
+            return ...
+
+    model = zoo.models.GAN(objective=Mine())
+"""
+
+from types import MappingProxyType
+from typing import NamedTuple
+
+import keras
+import tensorflow as tf
+from keras import layers, ops
+
+from zoo.models import choices
+
+
+class Losses(NamedTuple):
+    """Discriminator loss of a batch.
+
+    Attributes:
+        real: Terms of the real images ``(n,)``, to which sample weights apply.
+        generated: Terms of the generated images ``(n,)``, penalties included.
+        metrics: {name in ``Objective.metrics``: values ``(n,)``}.
+    """
+
+    real: tf.Tensor
+    generated: tf.Tensor
+    metrics: dict = MappingProxyType({})
+
+
+class Objective(choices.Configurable):
+    """Loss of the discriminator and of the generator, one value for each image.
+
+    Attributes:
+        metrics: Names of what ``discriminator_loss`` reports beside the losses.
+    """
+
+    metrics: tuple = ()
+
+    def discriminator_loss(self, discriminator, real, generated, seed) -> Losses:
+        """Computes the loss that the discriminator minimizes.
+
+        Args:
+            discriminator: Callable, images ``(n, height, width, channels)`` to outputs ``(n,)``;
+                bound to the labels of the batch.
+            real, generated: float32 images ``(n, height, width, channels)``.
+            seed: int64 ``(2,)`` for random numbers of ``tf.random.stateless_…``.
+        """
+        raise NotImplementedError
+
+    def generator_loss(self, discriminator, generated):
+        """Computes the loss ``(n,)`` that the generator minimizes. Arguments as in ``discriminator_loss``."""
+        raise NotImplementedError
+
+    def validate(self, discriminator: keras.Model) -> None:
+        """Raises ValueError if the objective does not work with a discriminator."""
+
+
+class Probabilistic(Objective):
+    """Objective of a discriminator whose output is the logit of D(x), the probability that x is real.
+
+    Args:
+        label_smoothing: float in [0, 1). Difference of the target of real images from 1 (one-sided
+            label smoothing, Salimans et al. 2016, section 3.4).
+    """
+
+    metrics = ("probability_real", "probability_generated")
+
+    def __init__(self, label_smoothing=0.0):
+        if not 0 <= label_smoothing < 1:
+            raise ValueError(
+                f"label_smoothing must be at least 0 and less than 1; received: {label_smoothing!r}."
+            )
+        self.label_smoothing = label_smoothing
+
+    def discriminator_loss(self, discriminator, real, generated, seed):
+        """−log D(x) − log(1 − D(G(z))), Goodfellow et al. 2014, equation 1."""
+        on_real, on_generated = discriminator(real), discriminator(generated)
+        s = self.label_smoothing
+        return Losses(
+            real=(1 - s) * ops.softplus(-on_real) + s * ops.softplus(on_real),
+            generated=ops.softplus(on_generated),
+            metrics={
+                "probability_real": ops.sigmoid(on_real),
+                "probability_generated": ops.sigmoid(on_generated),
+            },
+        )
+
+    def get_config(self):
+        return {"label_smoothing": self.label_smoothing}
+
+
+@keras.saving.register_keras_serializable("zoo")
+class NonSaturating(Probabilistic):
+    """Non-saturating objective: the generator maximizes log D(G(z)) (Goodfellow et al. 2014, section 3)."""
+
+    def generator_loss(self, discriminator, generated):
+        """−log D(G(z))."""
+        return ops.softplus(-discriminator(generated))
+
+
+@keras.saving.register_keras_serializable("zoo")
+class Minimax(Probabilistic):
+    """Minimax objective: the generator minimizes log(1 − D(G(z))) (Goodfellow et al. 2014, equation 1)."""
+
+    def generator_loss(self, discriminator, generated):
+        """log(1 − D(G(z)))."""
+        return -ops.softplus(discriminator(generated))
+
+
+@keras.saving.register_keras_serializable("zoo")
+class LeastSquares(Objective):
+    """Least-squares objective with targets a = 0, b = c = 1 (Mao et al. 2017, arXiv 1611.04076, equation 9)."""
+
+    def discriminator_loss(self, discriminator, real, generated, seed):
+        """½ (D(x) − 1)² + ½ D(G(z))²."""
+        return Losses(
+            ops.square(discriminator(real) - 1) / 2, ops.square(discriminator(generated)) / 2
+        )
+
+    def generator_loss(self, discriminator, generated):
+        """½ (D(G(z)) − 1)²."""
+        return ops.square(discriminator(generated) - 1) / 2
+
+
+@keras.saving.register_keras_serializable("zoo")
+class Hinge(Objective):
+    """Hinge objective (Miyato et al. 2018, arXiv 1802.05957, equations 16 and 17)."""
+
+    def discriminator_loss(self, discriminator, real, generated, seed):
+        """max(0, 1 − D(x)) + max(0, 1 + D(G(z)))."""
+        return Losses(ops.relu(1 - discriminator(real)), ops.relu(1 + discriminator(generated)))
+
+    def generator_loss(self, discriminator, generated):
+        """−D(G(z))."""
+        return -discriminator(generated)
+
+
+@keras.saving.register_keras_serializable("zoo")
+class Wasserstein(Objective):
+    """Wasserstein objective with gradient penalty (Gulrajani et al. 2017, arXiv 1704.00028, equation 3).
+
+    The paper trains with ``discriminator_steps=5`` and Adam at 1e-4 with beta_1 of 0 and beta_2 of
+    0.9.
+
+    Args:
+        gradient_penalty: float. Weight λ of the penalty. Defaults to 10.0.
+    """
+
+    metrics = ("gradient_norm",)
+
+    def __init__(self, gradient_penalty=10.0):
+        if not gradient_penalty >= 0:
+            raise ValueError(
+                f"gradient_penalty must be at least 0; received: {gradient_penalty!r}."
+            )
+        self.gradient_penalty = gradient_penalty
+
+    def discriminator_loss(self, discriminator, real, generated, seed):
+        """D(G(z)) − D(x) + λ (‖∇D(x̂)‖ − 1)², with x̂ uniform on the line between x and G(z)."""
+        weight = tf.random.stateless_uniform([tf.shape(real)[0], 1, 1, 1], seed, dtype=real.dtype)
+        points = weight * real + (1 - weight) * generated
+        with tf.GradientTape() as tape:
+            tape.watch(points)
+            on_points = discriminator(points)
+        slope = tape.gradient(on_points, points)
+        norm = ops.sqrt(ops.sum(ops.square(slope), axis=(1, 2, 3)) + 1e-12)
+        penalty = self.gradient_penalty * ops.square(norm - 1)
+        return Losses(
+            -discriminator(real), discriminator(generated) + penalty, {"gradient_norm": norm}
+        )
+
+    def generator_loss(self, discriminator, generated):
+        """−D(G(z))."""
+        return -discriminator(generated)
+
+    def validate(self, discriminator):
+        if any(
+            isinstance(layer, layers.BatchNormalization)
+            for layer in discriminator._flatten_layers()
+        ):
+            raise ValueError(
+                "The discriminator of the 'wasserstein' objective must not have batch normalization, because the gradient "
+                "penalty is one of each image alone; received: a discriminator with BatchNormalization layers. Use "
+                "discriminator_normalization='layer'."
+            )
+
+    def get_config(self):
+        return {"gradient_penalty": self.gradient_penalty}
+
+
+OBJECTIVES = {
+    "non_saturating": NonSaturating,
+    "minimax": Minimax,
+    "least_squares": LeastSquares,
+    "hinge": Hinge,
+    "wasserstein": Wasserstein,
+}
+
+
+def get(identifier) -> Objective:
+    """Returns an objective from its name, its config or itself. Errors as in ``zoo.models.choices.get``."""
+    return choices.get(identifier, "objective", Objective, OBJECTIVES)

@@ -1,0 +1,82 @@
+"""Conditional variational autoencoder."""
+
+import keras
+
+from zoo.inference import validation
+from zoo.models.variational.vae import VAE
+
+
+@keras.saving.register_keras_serializable("zoo")
+class CVAE(VAE):
+    """Conditional variational autoencoder, p(x | y) with y a label or any tensor.
+
+    The condition is an input of the encoder and of the decoder, and of the prior if that is
+    conditional. A dataset element is ``(images, y)``.
+
+    Args:
+        image_shape: tuple. (height, width, channels) of the images, which are float32 in [0, 1].
+            Defaults to (28, 28, 1).
+        latent_dim: int. Length of z. Defaults to 50.
+        num_classes: int. Number of labels, for y an int32 label. Give this or ``condition_shape``.
+        condition_shape: tuple. Shape of one y, for y a float32 tensor.
+        condition_at: tuple. (row, column) if y is a part of the image: p(x | y) is then the
+            distribution of the other pixels, and y is copied into the images that the model
+            computes. Defaults to None.
+        **settings: As in ``VAE``. ``prior="conditional_normal"`` learns p(z | y).
+
+    Example:
+
+    ```python
+    model = zoo.models.CVAE(num_classes=10)
+    model.fit(images, labels, batch_size=128, epochs=10)
+    model.sample(16, labels=7, seed=0)
+    ```
+
+    Reference:
+        Sohn, Lee & Yan 2015, "Learning Structured Output Representation using Deep Conditional
+        Generative Models", NeurIPS 28; Kingma et al. 2014, "Semi-supervised Learning with Deep
+        Generative Models", https://arxiv.org/abs/1406.5298
+    """
+
+    def __init__(
+        self,
+        image_shape=(28, 28, 1),
+        latent_dim=50,
+        *,
+        num_classes=None,
+        condition_shape=None,
+        condition_at=None,
+        **settings,
+    ):
+        if (num_classes is None) == (condition_shape is None):
+            raise ValueError(
+                f"Either num_classes or condition_shape must be given; received: {num_classes!r} and {condition_shape!r}."
+            )
+        if condition_at is not None and not _fits(condition_at, condition_shape, image_shape):
+            raise ValueError(
+                "condition_at must be the (row, column) at which a condition of condition_shape lies within the image; "
+                f"received: {condition_at!r}, {condition_shape!r} and images of {image_shape!r}."
+            )
+        if condition_shape is not None:
+            condition_shape = validation.positive_ints(condition_shape, "condition_shape")
+        super().__init__(
+            image_shape,
+            latent_dim,
+            num_classes=num_classes,
+            condition_shape=condition_shape,
+            condition_at=condition_at,
+            **settings,
+        )
+
+    def get_config(self):
+        return super().get_config() | {
+            "condition_shape": self.condition_shape,
+            "condition_at": self.condition_at,
+        }
+
+
+def _fits(at, part, image) -> bool:
+    """Returns whether a part (height, width, channels) at (row, column) lies within an image."""
+    if part is None or len(at) != 2 or len(part) != 3 or part[2] != image[2]:
+        return False
+    return all(first >= 0 and first + size <= whole for first, size, whole in zip(at, part, image))

@@ -1,0 +1,221 @@
+"""Likelihoods p(x | z) of a pixel, given the decoder's output.
+
+A likelihood is a small object with a written contract, so that a new one is one class, given as
+``zoo.models.VAE(likelihood=Mine())``.
+"""
+
+import math
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+from zoo.models import choices
+
+# Bound of a learned log-variance: a standard deviation below half a grey level of 255 describes
+# nothing.
+MIN_LOG_VAR = 2 * math.log(0.5 / 255)
+
+
+class Likelihood(choices.Configurable):
+    """Distribution of the values of an image, independent given z.
+
+    Attributes:
+        parameters: Number of values of the decoder's output for each value of an image, along the
+            channels.
+    """
+
+    parameters: int = 1
+
+    def log_prob(self, images, output):
+        """Computes log p(x | z) of each value in nats, of the images' shape.
+
+        Args:
+            images: ``(…, height, width, channels)`` in [0, 1].
+            output: ``(…, height, width, channels * parameters)``, the decoder's output.
+        """
+        raise NotImplementedError
+
+    def mean(self, output):
+        """Computes the mean image in [0, 1]."""
+        raise NotImplementedError
+
+    def sample(self, output, seed):
+        """Draws an image; ``seed`` is int64 ``(2,)``."""
+        raise NotImplementedError
+
+    def output_for(self, mean):
+        """Returns the decoder's output ``(height, width, channels)`` that has a mean image, or None if there are several."""
+
+
+@keras.saving.register_keras_serializable("zoo")
+class Bernoulli(Likelihood):
+    """Binary pixels of probability σ(output); a grey value counts as the mean of binary ones.
+
+    Kingma & Welling 2013, appendix C.1.
+    """
+
+    def log_prob(self, images, output):
+        """x log p + (1 − x) log(1 − p), from the logit of p."""
+        return images * output - ops.softplus(output)
+
+    def mean(self, output):
+        return ops.sigmoid(output)
+
+    def sample(self, output, seed):
+        uniform = tf.random.stateless_uniform(tf.shape(output), seed, dtype=output.dtype)
+        return ops.cast(uniform < ops.sigmoid(output), output.dtype)
+
+    def output_for(self, mean):
+        mean = ops.clip(mean, 1e-3, 1 - 1e-3)
+        return ops.log(mean / (1 - mean))
+
+
+@keras.saving.register_keras_serializable("zoo")
+class ContinuousBernoulli(Likelihood):
+    """Continuous Bernoulli distribution on [0, 1] of parameter λ = σ(output) (Loaiza-Ganem & Cunningham 2019)."""
+
+    # Below this logit the closed forms lose digits, and four terms of their series are exact to
+    # rounding.
+    SMALL = 0.25
+
+    def _away_from_zero(self, output, small=SMALL):
+        return ops.where(ops.abs(output) < small, small, output)
+
+    def log_prob(self, images, output):
+        """x log λ + (1 − x) log(1 − λ) + log C(λ), equation 7 of the paper; C = output / tanh(output / 2)."""
+        large = self._away_from_zero(output)
+        closed = ops.log(large / ops.tanh(large / 2))
+        series = math.log(2) + _even_series(output, (1 / 12, -7 / 1440, 31 / 90720, -127 / 4838400))
+        log_constant = ops.where(ops.abs(output) < self.SMALL, series, closed)
+        return images * output - ops.softplus(output) + log_constant
+
+    def mean(self, output):
+        """λ / (2 λ − 1) + 1 / (2 artanh(1 − 2 λ)), equation 8 of the paper."""
+        large = self._away_from_zero(output)
+        closed = ops.sigmoid(large) / ops.tanh(large / 2) - 1 / large
+        # The mean is the derivative of log(1 + exp(l)) − log C, so its series is ½ + l/12 − l³/720
+        # + ….
+        series = (
+            0.5 + output / 12 + output * _even_series(output, (-1 / 720, 1 / 30240, -1 / 1209600))
+        )
+        return ops.clip(ops.where(ops.abs(output) < self.SMALL, series, closed), 0.0, 1.0)
+
+    def sample(self, output, seed):
+        """Inverts the distribution function."""
+        uniform = tf.random.stateless_uniform(tf.shape(output), seed, dtype=output.dtype)
+        small = 1e-3  # The distribution is uniform at 0, up to an eighth of this.
+        large = self._away_from_zero(output, small)
+        # log(1 + u (exp(l) - 1)) / l, without overflow.
+        closed = ops.logaddexp(ops.log1p(-uniform), ops.log(uniform + 1e-30) + large) / large
+        return ops.clip(ops.where(ops.abs(output) < small, uniform, closed), 0.0, 1.0)
+
+
+def _even_series(x, coefficients):
+    """Sum of coefficients times x², x⁴, x⁶ …."""
+    square, total = ops.square(x), 0.0
+    for coefficient in reversed(coefficients):
+        total = square * (coefficient + total)
+    return total
+
+
+@keras.saving.register_keras_serializable("zoo")
+class Gaussian(Likelihood):
+    """Normal distribution (Kingma & Welling 2013, appendix C.2).
+
+    Args:
+        variance: float. Variance of each value; None learns one for each, as second half of the
+            decoder's channels, bounded below by the square of half a grey level. Defaults to None.
+    """
+
+    def __init__(self, variance=None):
+        if variance is not None and not variance > 0:
+            raise ValueError(f"variance must be greater than 0, or None; received: {variance!r}.")
+        self.variance = variance
+        self.parameters = 2 if variance is None else 1
+
+    def _mean_and_log_var(self, output):
+        if self.variance is not None:
+            return output, ops.full_like(output, math.log(self.variance))
+        mean, log_var = ops.split(output, 2, axis=-1)
+        return mean, MIN_LOG_VAR + ops.softplus(log_var - MIN_LOG_VAR)
+
+    def log_prob(self, images, output):
+        """−½ ((x − μ)² / σ² + log σ² + log 2π)."""
+        mean, log_var = self._mean_and_log_var(output)
+        return -0.5 * (
+            ops.square(images - mean) * ops.exp(-log_var) + log_var + math.log(2 * math.pi)
+        )
+
+    def mean(self, output):
+        return ops.clip(self._mean_and_log_var(output)[0], 0.0, 1.0)
+
+    def sample(self, output, seed):
+        mean, log_var = self._mean_and_log_var(output)
+        noise = tf.random.stateless_normal(tf.shape(mean), seed, dtype=output.dtype)
+        return ops.clip(mean + ops.exp(log_var / 2) * noise, 0.0, 1.0)
+
+    def get_config(self):
+        return {"variance": self.variance}
+
+
+@keras.saving.register_keras_serializable("zoo")
+class DiscretizedLogistic(Likelihood):
+    """Logistic distribution, integrated over each of the levels of an 8-bit image (Kingma et al. 2016, arXiv 1606.04934).
+
+    The decoder's channels are the means, then the logarithms of the scales. The first and the last
+    level take the tails.
+
+    Args:
+        levels: int. Number of levels; an image holds k / (levels − 1). Defaults to 256.
+    """
+
+    parameters = 2
+    MIN_LOG_SCALE = -7.0
+
+    def __init__(self, levels=256):
+        if type(levels) is not int or levels < 2:
+            raise ValueError(f"levels must be an integer of at least 2; received: {levels!r}.")
+        self.levels = levels
+
+    def _mean_and_scale(self, output):
+        mean, log_scale = ops.split(output, 2, axis=-1)
+        return mean, ops.exp(ops.maximum(log_scale, self.MIN_LOG_SCALE))
+
+    def log_prob(self, images, output):
+        """log (σ((x + h − μ) / s) − σ((x − h − μ) / s)), with h half a level; without a lower or upper end in the tails."""
+        mean, scale = self._mean_and_scale(output)
+        half = 0.5 / (self.levels - 1)
+        upper, lower = (images + half - mean) / scale, (images - half - mean) / scale
+        # log(σ(u) − σ(l)) = log(1 − exp(l − u)) + log σ(u) + log σ(−l), accurate for small
+        # differences.
+        inner = ops.log(-ops.expm1(lower - upper)) - ops.softplus(-upper) - ops.softplus(lower)
+        first, last = images < half, images > 1 - half
+        return ops.where(first, -ops.softplus(-upper), ops.where(last, -ops.softplus(lower), inner))
+
+    def mean(self, output):
+        return ops.clip(self._mean_and_scale(output)[0], 0.0, 1.0)
+
+    def sample(self, output, seed):
+        mean, scale = self._mean_and_scale(output)
+        uniform = tf.random.stateless_uniform(
+            tf.shape(mean), seed, 1e-5, 1 - 1e-5, dtype=output.dtype
+        )
+        value = mean + scale * (ops.log(uniform) - ops.log1p(-uniform))
+        return ops.round(ops.clip(value, 0.0, 1.0) * (self.levels - 1)) / (self.levels - 1)
+
+    def get_config(self):
+        return {"levels": self.levels}
+
+
+LIKELIHOODS = {
+    "bernoulli": Bernoulli,
+    "continuous_bernoulli": ContinuousBernoulli,
+    "gaussian": Gaussian,
+    "discretized_logistic": DiscretizedLogistic,
+}
+
+
+def get(identifier) -> Likelihood:
+    """Returns a likelihood from its name, its config or itself. Errors as in ``zoo.models.choices.get``."""
+    return choices.get(identifier, "likelihood", Likelihood, LIKELIHOODS)

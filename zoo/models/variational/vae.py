@@ -1,0 +1,104 @@
+"""Variational autoencoder."""
+
+import functools
+
+import keras
+
+from zoo.inference import validation
+from zoo.models import base
+from zoo.models.variational import likelihoods, networks
+from zoo.models.variational.model import VariationalModel
+
+
+@keras.saving.register_keras_serializable("zoo")
+class VAE(VariationalModel):
+    """Variational autoencoder, p(x) = ∫ p(x | z) p(z) dz.
+
+    Args:
+        image_shape: tuple. (height, width, channels) of the images, which are float32 in [0, 1].
+            Defaults to (28, 28, 1).
+        latent_dim: int. Length of z. Defaults to 50.
+        hidden: tuple of int. Sizes of the encoder's dense layers; the decoder has them in reverse
+            order. Defaults to (200, 200), the network of Burda et al. 2015.
+        filters: tuple of int. Channels of the encoder's convolutional stages, each of which halves
+            the grid; the decoder has them in reverse order. Defaults to (), a dense network.
+        blocks: int. Number of residual blocks after the convolutional stages. Defaults to 0.
+        activation: str. Activation of the hidden layers. Defaults to "tanh".
+        encoder, decoder: keras.Model. Networks to use instead of those described above. Default to
+            None.
+        **training: ``likelihood``, ``prior``, ``beta``, ``importance_samples``, ``seed`` and
+            ``name`` as in ``zoo.models.variational.model.VariationalModel``.
+
+    Example:
+
+    ```python
+    model = zoo.models.VAE(latent_dim=20, filters=(16, 32), hidden=(128,), activation="elu")
+    model.fit(images, batch_size=128, epochs=10)
+    model.sample(16, seed=0)
+    ```
+
+    Reference:
+        Kingma & Welling 2013, "Auto-Encoding Variational Bayes", https://arxiv.org/abs/1312.6114
+    """
+
+    def __init__(
+        self,
+        image_shape=(28, 28, 1),
+        latent_dim=50,
+        *,
+        hidden=(200, 200),
+        filters=(),
+        blocks=0,
+        activation="tanh",
+        encoder=None,
+        decoder=None,
+        likelihood="bernoulli",
+        num_classes=None,
+        condition_shape=None,
+        **training,
+    ):
+        image_shape, latent_dim, num_classes = base.dimensions(image_shape, latent_dim, num_classes)
+        hidden, filters = (
+            validation.positive_ints(hidden, "hidden"),
+            validation.positive_ints(filters, "filters"),
+        )
+        networks.check_grid(image_shape, filters, blocks)
+        likelihood = likelihoods.get(likelihood)
+
+        # Networks
+        given = encoder, decoder
+        condition = functools.partial(networks.condition_input, num_classes, condition_shape)
+        sizes = (image_shape, latent_dim, hidden, filters, blocks, activation, condition)
+        if encoder is None:
+            encoder = networks.encoder(*sizes)
+        if decoder is None:
+            decoder = networks.decoder(*sizes, likelihood.parameters)
+
+        # Training
+        super().__init__(
+            encoder,
+            decoder,
+            image_shape=image_shape,
+            latent_dim=latent_dim,
+            num_classes=num_classes,
+            condition_shape=condition_shape,
+            likelihood=likelihood,
+            **training,
+        )
+
+        # Configuration
+        self.hidden, self.filters, self.blocks, self.activation = (
+            hidden,
+            filters,
+            blocks,
+            activation,
+        )
+        self.given_networks = dict(zip(("encoder", "decoder"), given))
+
+    def get_config(self):
+        return super().get_config() | {
+            "hidden": self.hidden,
+            "filters": self.filters,
+            "blocks": self.blocks,
+            "activation": self.activation,
+        }
