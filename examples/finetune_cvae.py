@@ -17,7 +17,8 @@ import argparse
 import keras
 
 import zoo
-from zoo import datasets, pictures
+from zoo import datasets
+from zoo.utils import image_files
 
 BATCH = 100
 # Steps of training after which the samples look like clothes.
@@ -58,7 +59,7 @@ def main():
     print("after:", model.evaluate(*validation, verbose=0, return_dict=True))
 
     samples = model.sample(100, seed=0)  # The classes in turn: a column for each.
-    pictures.write(pictures.sheet(samples, columns=10), arguments.output)
+    image_files.write(image_files.sheet(samples, columns=10), arguments.output)
     print(f"Written: cvae_clothes.keras, {arguments.output}")
 
 

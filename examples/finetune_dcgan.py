@@ -14,7 +14,8 @@ after three epochs, 1,200 steps, it is 0.67 and each column shows its piece of c
 import argparse
 
 import zoo
-from zoo import datasets, pictures
+from zoo import datasets
+from zoo.utils import image_files
 
 BATCH = 50
 # Steps of training after which the samples look like clothes.
@@ -50,7 +51,9 @@ def main():
     steps = arguments.epochs * len(train[0]) // BATCH
     print(f"{steps} steps of {BATCH} images.")
     if steps < ENOUGH_STEPS:
-        print(f"That is few: below {ENOUGH_STEPS} expect ragged pieces, far below it broken strokes.")
+        print(
+            f"That is few: below {ENOUGH_STEPS} expect ragged pieces, far below it broken strokes."
+        )
 
     model = zoo.load("cdcgan_mnist")
     # The shipped model averages its weights over 1,000 steps, and would keep drawing digits.
@@ -62,7 +65,7 @@ def main():
     model.save(f"{arguments.output}.keras")
 
     samples = model.sample(100, seed=0)  # The classes in turn: a column for each.
-    pictures.write(pictures.sheet(samples, columns=10), f"{arguments.output}.png")
+    image_files.write(image_files.sheet(samples, columns=10), f"{arguments.output}.png")
     print(f"Written: {arguments.output}.keras, {arguments.output}.png")
 
 

@@ -24,14 +24,20 @@ def ask(url, question=None):
     """The server's answer to GET, or to POST where there is a question; its error ends the script in one sentence."""
     body = None if question is None else json.dumps(question).encode()
     try:
-        with urllib.request.urlopen(urllib.request.Request(url, body, {"Content-Type": "application/json"})) as answer:
+        with urllib.request.urlopen(
+            urllib.request.Request(url, body, {"Content-Type": "application/json"})
+        ) as answer:
             return json.load(answer)
     except urllib.error.HTTPError as error:
         sys.exit(f"{url} refuses with {error.code}: {refusal(error)}")
     except (OSError, ValueError) as error:
-        sys.exit(f"There is no TF Serving that answers at {url} ({error}): start it, or name another with --url.")
+        sys.exit(
+            f"There is no TF Serving that answers at {url} ({error}): start it, or name another with --url."
+        )
     except http.client.HTTPException:
-        sys.exit(f"What answers at {url} does not speak HTTP: --url takes the REST API, the port of gRPC goes to --grpc.")
+        sys.exit(
+            f"What answers at {url} does not speak HTTP: --url takes the REST API, the port of gRPC goes to --grpc."
+        )
 
 
 def refusal(error):
@@ -59,7 +65,9 @@ def ask_grpc(server, model, inputs):
         request.inputs[name].CopyFrom(tf.make_tensor_proto(values, dtype))
     try:
         with grpc.insecure_channel(server) as channel:
-            answer = prediction_service_pb2_grpc.PredictionServiceStub(channel).Predict(request, timeout=30)
+            answer = prediction_service_pb2_grpc.PredictionServiceStub(channel).Predict(
+                request, timeout=30
+            )
     except grpc.RpcError as error:
         sys.exit(f"{server} refuses with {error.code().name}: {error.details()}")
     return tf.make_ndarray(answer.outputs["images"])
@@ -91,7 +99,9 @@ def main():
     by_rows = np.array(ask(f"{url}:predict", {"instances": rows})["predictions"], np.float32)
     print(f"rows: {by_rows.shape}")
     by_columns = np.array(ask(f"{url}:predict", {"inputs": columns})["outputs"], np.float32)
-    print(f"columns: {by_columns.shape}, at most {abs(by_columns - by_rows).max():.0e} from the rows")
+    print(
+        f"columns: {by_columns.shape}, at most {abs(by_columns - by_rows).max():.0e} from the rows"
+    )
 
     # Bytes come in base64, because JSON has none.
     answer = ask(f"{url}:predict", {"signature_name": "sample_png", "instances": rows})
@@ -102,7 +112,11 @@ def main():
 
     if arguments.grpc:
         dtypes = {"seed": "int64", "label": "int32"}
-        images = ask_grpc(arguments.grpc, arguments.model, {name: (values, dtypes[name]) for name, values in columns.items()})
+        images = ask_grpc(
+            arguments.grpc,
+            arguments.model,
+            {name: (values, dtypes[name]) for name, values in columns.items()},
+        )
         print(f"gRPC: {images.shape}, at most {abs(images - by_rows).max():.0e} from the rows")
 
 

@@ -21,7 +21,7 @@ import keras
 import numpy as np
 
 import zoo
-from zoo import pictures
+from zoo.utils import image_files
 
 # Enough for drawings of coloured shapes; photographs need more of both.
 ENOUGH_PICTURES, ENOUGH_STEPS = 600, 1000
@@ -36,7 +36,9 @@ def parse():
     parser.add_argument("--labels", action="store_true", help="take each subfolder as a class")
     parser.add_argument("--size", type=int, default=32, help="height and width of the images  [32]")
     parser.add_argument("--grey", action="store_true", help="one channel instead of three")
-    parser.add_argument("--filters", type=int, nargs="+", help="the generator's channels  [32 at the largest grid]")
+    parser.add_argument(
+        "--filters", type=int, nargs="+", help="the generator's channels  [32 at the largest grid]"
+    )
     parser.add_argument("--steps", type=int, default=2000, help="batches to train on  [2000]")
     parser.add_argument("--batch-size", type=int, default=64, help="pictures in a batch  [64]")
     parser.add_argument("--output", default="gan", help="prefix of the files  [gan]")
@@ -90,7 +92,9 @@ def expect(n, steps):
     """Prints what the training can reach."""
     print(f"{n} pictures, {steps} steps.")
     if n < ENOUGH_PICTURES:
-        print(f"That is few pictures: simple drawings took {ENOUGH_PICTURES}, photographs need more.")
+        print(
+            f"That is few pictures: simple drawings took {ENOUGH_PICTURES}, photographs need more."
+        )
     if steps < ENOUGH_STEPS:
         print(f"That is few steps: expect blobs below {ENOUGH_STEPS}; see --steps.")
 
@@ -117,8 +121,8 @@ def main():
     expect(n, arguments.steps)
 
     def show(epoch, logs):
-        sheet = pictures.sheet(model.sample(100, seed=0), columns=10)
-        pictures.write(sheet, f"{arguments.output}.png")
+        sheet = image_files.sheet(model.sample(100, seed=0), columns=10)
+        image_files.write(sheet, f"{arguments.output}.png")
 
     # An epoch here is the steps between two sheets, however many pictures there are.
     steps = min(arguments.steps, SHEET_EVERY)

@@ -20,8 +20,9 @@ import zoo
 from tests import harness
 from tests.conftest import FIXTURE
 from tests.test_training import SMALL
-from zoo import catalog, cli, datasets, evaluation, pictures, recipes, training
+from zoo import catalog, cli, datasets, evaluation, recipes, training
 from zoo.inference import noise
+from zoo.utils import image_files
 
 ENVIRONMENT = os.environ | {
     "TFDS_DATA_DIR": FIXTURE,
@@ -255,7 +256,7 @@ def test_sample_info_and_export_take_a_path(models, name, tmp_path, monkeypatch,
     called(capfd, "sample", name, "-n", 4, "-o", tmp_path / "sheet.png")
     images = zoo.load(name, "litert" if name == "mine" else "keras").sample(4)
     with Image.open(tmp_path / "sheet.png") as picture:
-        np.testing.assert_array_equal(np.asarray(picture), np.asarray(pictures.sheet(images)))
+        np.testing.assert_array_equal(np.asarray(picture), np.asarray(image_files.sheet(images)))
     card = json.loads(called(capfd, "info", name, "--json"))
     assert set(card) == set(json.loads(zoo.info("cvae_mnist").to_json()))
     assert f"{card['family']} on" in called(capfd, "info", name)

@@ -30,8 +30,20 @@ def blocks(language):
 
 
 def test_finetuning_lowers_the_bound(tmp_path):
-    out = run([sys.executable, ROOT / "examples" / "finetune_cvae.py", "--epochs", "2", "--images", "300"], tmp_path)
-    before, after = (float(re.search(rf"{when}: .*'loss': ([\d.]+)", out)[1]) for when in ("before", "after"))
+    out = run(
+        [
+            sys.executable,
+            ROOT / "examples" / "finetune_cvae.py",
+            "--epochs",
+            "2",
+            "--images",
+            "300",
+        ],
+        tmp_path,
+    )
+    before, after = (
+        float(re.search(rf"{when}: .*'loss': ([\d.]+)", out)[1]) for when in ("before", "after")
+    )
     assert after < before
     assert "That is few" in out
     assert (tmp_path / "clothes.png").stat().st_size > 1000
@@ -49,8 +61,21 @@ def pictures(tmp_path, digits):
 
 @pytest.mark.parametrize("labels", [pytest.param([], marks=pytest.mark.nightly), ["--labels"]])
 def test_a_gan_learns_a_folder_of_pictures(pictures, labels, tmp_path):
-    small = ["--size", "30", "--grey", "--filters", "16", "8", "--steps", "400", "--batch-size", "30"]
-    out = run([sys.executable, ROOT / "examples" / "train_gan.py", pictures, *small, *labels], tmp_path)
+    small = [
+        "--size",
+        "30",
+        "--grey",
+        "--filters",
+        "16",
+        "8",
+        "--steps",
+        "400",
+        "--batch-size",
+        "30",
+    ]
+    out = run(
+        [sys.executable, ROOT / "examples" / "train_gan.py", pictures, *small, *labels], tmp_path
+    )
     assert "That is few pictures" in out
     assert "That is few steps" in out
     loaded = keras.saving.load_model(tmp_path / "gan.keras")
@@ -61,7 +86,12 @@ def test_a_gan_learns_a_folder_of_pictures(pictures, labels, tmp_path):
     with Image.open(tmp_path / "gan.png") as sheet:
         assert sheet.size == (322, 322)
     # The mean of what it draws is nearer to that of its pictures than what an untrained one draws.
-    real = np.stack([np.asarray(Image.open(path).resize((30, 30))) for path in pictures.rglob("*.png")]) / 255
+    real = (
+        np.stack(
+            [np.asarray(Image.open(path).resize((30, 30))) for path in pictures.rglob("*.png")]
+        )
+        / 255
+    )
     # The warning of a collapse follows from the spread of the samples.
     ratio = loaded.sample(100, seed=0).std(axis=0).mean() / real.std(axis=0).mean()
     printed = float(re.search(r"another ([\d.]+) times", out)[1])
@@ -83,7 +113,10 @@ def test_a_gan_that_draws_one_image_is_reported(pictures, tmp_path):
 
 def test_a_wrong_folder_is_one_sentence(tmp_path):
     script = [sys.executable, ROOT / "examples" / "train_gan.py"]
-    for folder, sentence in ((tmp_path / "none", "is not a folder"), (tmp_path, "No images found in directory")):
+    for folder, sentence in (
+        (tmp_path / "none", "is not a folder"),
+        (tmp_path, "No images found in directory"),
+    ):
         done = subprocess.run([*script, folder], capture_output=True, text=True, env=ENVIRONMENT)
         assert done.returncode == 2
         assert sentence in done.stderr
@@ -91,7 +124,14 @@ def test_a_wrong_folder_is_one_sentence(tmp_path):
 
 
 def test_finetuning_a_dcgan_brings_it_nearer_to_clothes(tmp_path):
-    script = [sys.executable, ROOT / "examples" / "finetune_dcgan.py", "--epochs", "3", "--images", "300"]
+    script = [
+        sys.executable,
+        ROOT / "examples" / "finetune_dcgan.py",
+        "--epochs",
+        "3",
+        "--images",
+        "300",
+    ]
     out = run(script, tmp_path)
     before, after = (float(re.search(rf"{when}: ([\d.]+)", out)[1]) for when in ("before", "after"))
     assert after > before
@@ -116,7 +156,9 @@ def test_without_data_it_says_so_at_once(script, tmp_path):
     text = fitting if script == "README" else (ROOT / "examples" / path.name).read_text()
     path.write_text(OFFLINE + text)
     env = ENVIRONMENT | {"TFDS_DATA_DIR": str(tmp_path)}
-    done = subprocess.run([sys.executable, path], capture_output=True, text=True, timeout=100, env=env)
+    done = subprocess.run(
+        [sys.executable, path], capture_output=True, text=True, timeout=100, env=env
+    )
     assert done.returncode
     last = done.stderr.splitlines()[-1]
     assert f"The data set fashion_mnist is not in {tmp_path}" in last
@@ -132,7 +174,11 @@ def test_python_of_the_readme_runs(block, tmp_path):
 def test_command_lines_of_the_readme_run(tmp_path):
     """All but those that set up an environment, which .ci/run runs, the full evaluations and the server."""
     lines = [line for block in blocks("sh") for line in block.splitlines()]
-    commands = [line for line in lines if line.startswith("zoo ") and not line.startswith(("zoo evaluate cvae", "zoo serve"))]
+    commands = [
+        line
+        for line in lines
+        if line.startswith("zoo ") and not line.startswith(("zoo evaluate cvae", "zoo serve"))
+    ]
     assert len(commands) >= 5
     for command in commands:
         run([sys.executable, "-m", *command.split()], tmp_path)

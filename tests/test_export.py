@@ -17,9 +17,9 @@ from tests import harness
 from tests.conftest import FIXTURE
 from zoo import export
 from zoo.export import calibration, saved_model, tflite
-from zoo.files import whole
 from zoo.inference.litert import LiteRT
 from zoo.inference.saved_model import SavedModel
+from zoo.utils.atomic import atomic_write
 
 ROOT = Path(__file__).parent.parent
 
@@ -96,7 +96,7 @@ def test_a_failed_write_leaves_what_was_there(tmp_path):
     (tmp_path / "file.txt").write_text("old")
 
     def fail():
-        with whole(tmp_path / "file.txt") as partial:
+        with atomic_write(tmp_path / "file.txt") as partial:
             partial.write_text("half")
             raise RuntimeError
 

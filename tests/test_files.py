@@ -13,8 +13,9 @@ from PIL import Image
 
 from tests import harness
 from tests.conftest import FIXTURE
-from zoo import export, pictures, recipes, training
-from zoo.files import whole
+from zoo import export, recipes, training
+from zoo.utils import image_files
+from zoo.utils.atomic import atomic_write
 
 ROOT = Path(__file__).parent.parent
 ENVIRONMENT = os.environ | {"TFDS_DATA_DIR": FIXTURE, "PYTHONPATH": str(ROOT)}
@@ -107,9 +108,9 @@ def test_a_file_that_grows_beyond_a_limit_is_one_sentence(tmp_path):
 
 
 def test_other_errors_of_a_writer_stay_as_they_are(tmp_path):
-    with pytest.raises(KeyError, match="mine"), whole(tmp_path / "x"):
+    with pytest.raises(KeyError, match="mine"), atomic_write(tmp_path / "x"):
         raise KeyError("mine")
-    with pytest.raises(FileNotFoundError, match=r"^no data$"), whole(tmp_path / "x"):
+    with pytest.raises(FileNotFoundError, match=r"^no data$"), atomic_write(tmp_path / "x"):
         raise FileNotFoundError("no data")
 
 
@@ -134,7 +135,7 @@ def test_a_folder_in_place_of_a_file_is_one_sentence(tmp_path):
 @pytest.mark.parametrize("channels", [1, 3])
 def test_a_picture_has_the_format_of_its_suffix(name, format_, channels, tmp_path, rng):
     image = rng.random((1, 2, 2, channels)).repeat(8, axis=1).repeat(8, axis=2)
-    pictures.write(pictures.sheet(image), tmp_path / name)
+    image_files.write(image_files.sheet(image), tmp_path / name)
     assert os.listdir(tmp_path) == [name]
     with Image.open(tmp_path / name) as picture:
         assert picture.format == format_

@@ -9,8 +9,8 @@ import importlib
 from typing import Any
 
 from zoo.catalog import Card, list_models
-from zoo.registration import register_with_keras
-from zoo.stack import whole_stack
+from zoo.utils.dependencies import full_install_required
+from zoo.utils.keras_registration import register_with_keras
 
 __version__ = "0.4.0"
 __all__ = ["Card", "datasets", "info", "list_models", "load", "models"]
@@ -26,7 +26,7 @@ def info(name: str) -> Card:
     Raises:
         ValueError: where there is no such model.
     """
-    with whole_stack():
+    with full_install_required():
         return importlib.import_module("zoo.loading").find(name).card
 
 
@@ -48,13 +48,13 @@ def load(name: str, runtime: str = "keras") -> Any:
         FileNotFoundError: where a file is missing.
         ModuleNotFoundError: where a light install lacks what the runtime needs.
     """
-    with whole_stack():
+    with full_install_required():
         return importlib.import_module("zoo.loading").load(name, runtime)
 
 
 def __getattr__(name):
     if name in ("datasets", "models"):
-        with whole_stack():
+        with full_install_required():
             return importlib.import_module(f"zoo.{name}")
     raise AttributeError(f"module 'zoo' has no attribute {name!r}")
 

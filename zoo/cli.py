@@ -15,7 +15,7 @@ from pathlib import Path
 import click
 
 from zoo import __version__, catalog, loading, recipes
-from zoo.stack import whole_stack
+from zoo.utils.dependencies import full_install_required
 
 
 class Labels(click.ParamType):
@@ -146,7 +146,7 @@ def metric_line(metric: dict) -> str:
 )
 def sample(name, n, labels, condition, seed, output, runtime):
     """Draw images from a model into a picture."""
-    from zoo import pictures
+    from zoo.utils import image_files
 
     with quiet():
         stored = loading.find(name)
@@ -160,16 +160,16 @@ def sample(name, n, labels, condition, seed, output, runtime):
     output = Path(output or f"{stored.name}.png")
     if not output.parent.is_dir():
         raise FileNotFoundError(f"There is no folder {output.parent} to write {output.name} to.")
-    pictures.file_format(output)
+    image_files.file_format(output)
     if condition and card.condition:
-        condition = pictures.read(condition, card.condition["shape"])
+        condition = image_files.read(condition, card.condition["shape"])
     if labels:
         labels = [labels[i % len(labels)] for i in range(n)]
     with quiet():
         images = stored.load(runtime or stored.preferred).sample(
             n, labels, seed=seed, condition=condition
         )
-    pictures.write(pictures.sheet(images, columns=min(n, 10) if labels else None), output)
+    image_files.write(image_files.sheet(images, columns=min(n, 10) if labels else None), output)
     click.echo(f"{n} images of {name} in {output}")
 
 
@@ -473,7 +473,7 @@ def quiet():
 def main(arguments=None) -> None:
     """Runs the command line; a user's error is one line on standard error."""
     try:
-        with whole_stack():
+        with full_install_required():
             sys.exit(cli.main(arguments, prog_name="zoo", standalone_mode=False))
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.ctx.get_help(), err=True)

@@ -17,12 +17,13 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from zoo import catalog, datasets, evaluation, pictures, recipes, training
+from zoo import catalog, datasets, evaluation, recipes, training
 from zoo.export import calibration, saved_model, tflite
-from zoo.files import whole
 from zoo.inference.litert import LiteRT
 from zoo.inference.methods import from_card
 from zoo.loading import TFLITE, load
+from zoo.utils import image_files
+from zoo.utils.atomic import atomic_write
 
 TABLE_START, TABLE_END = (
     "<!-- models: python -m zoo.publishing writes this table -->",
@@ -67,9 +68,9 @@ def publish(run_dir: Path, root: Path, data_dir=None) -> Path:
     with anew(root / name) as partial:
         (partial / EXTRA).mkdir(parents=True)
         model.save(partial / EXTRA / "model.keras")
-        pictures.write(sample_sheet(model, recipe, data_dir), partial / "samples.png")
+        image_files.write(sample_sheet(model, recipe, data_dir), partial / "samples.png")
         finish(partial, card, model, recipe, data_dir)
-    with whole(root / catalog.CONFIG) as partial:
+    with atomic_write(root / catalog.CONFIG) as partial:
         partial.write_text(models_config(catalog.names(root)))
     return root / name
 
@@ -138,7 +139,7 @@ def of_today(name: str, recipe: recipes.Recipe) -> recipes.Recipe:
 def anew(folder: Path):
     """Gives a temporary sibling to write, which takes the folder's place."""
     old = folder.with_name(f".{folder.name}.old")
-    with whole(folder) as partial:
+    with atomic_write(folder) as partial:
         yield partial
         if folder.exists():
             folder.rename(old)
@@ -171,7 +172,7 @@ def sample_sheet(model, recipe, data_dir):
     if recipe.condition == "patch":
         images, labels = datasets.load(recipe.dataset, recipe.split, data_dir)
         condition = recipe.condition_of(images[:10], labels).repeat(10, axis=0)
-    return pictures.sheet(model.sample(100, seed=0, condition=condition), columns=10)
+    return image_files.sheet(model.sample(100, seed=0, condition=condition), columns=10)
 
 
 def readme(card: catalog.Card) -> str:
@@ -262,7 +263,7 @@ if __name__ == "__main__":
     page = Path("README.md")
     before, start, rest = page.read_text(encoding="utf-8").partition(f"{TABLE_START}\n")
     _, end, after = rest.partition(TABLE_END)
-    with whole(page) as partial:
+    with atomic_write(page) as partial:
         partial.write_text(
             before + start + table(map(catalog.info, catalog.list_models())) + end + after,
             encoding="utf-8",

@@ -12,10 +12,10 @@ import keras
 import zoo.models
 from zoo import datasets, evaluation, recipes
 from zoo.catalog import DamagedFileError, nearest
-from zoo.files import whole, writing
 from zoo.models import keras_file
 from zoo.recipes import Recipe
 from zoo.schedules import Cycles
+from zoo.utils.atomic import atomic_write, plain_write_errors
 
 CHECKPOINT = "checkpoint.keras"
 BEST = "best.keras"
@@ -170,13 +170,13 @@ def _fit(recipe, run_dir, resume, data_dir, verbose):
         model = build(recipe, steps)
         model.adapt(images)
         run_dir.mkdir(parents=True, exist_ok=True)
-    with whole(run_dir / RECIPE) as partial:
+    with atomic_write(run_dir / RECIPE) as partial:
         partial.write_text(json.dumps(asdict(recipe), indent=1))
     usual = {name: model_default(recipe, name) for _, _, change in recipe.cycles for name in change}
     done, end = int(model.optimizer.iterations) // steps, 0
     # An epoch that was measured, but not to its checkpoint, comes again.
     lines = [line for line in history(run_dir) if line["epoch"] <= done]
-    with whole(run_dir / HISTORY) as partial:
+    with atomic_write(run_dir / HISTORY) as partial:
         partial.write_text("".join(json.dumps(line) + "\n" for line in lines))
     for epochs, _, change in recipe.cycles:
         end += epochs
@@ -202,7 +202,7 @@ def _fit(recipe, run_dir, resume, data_dir, verbose):
                 "steps_per_epoch": steps,
                 "shuffle": False,
             }
-            with writing(run_dir):
+            with plain_write_errors(run_dir):
                 model.fit(batches, **settings, callbacks=callbacks, verbose=verbose)
             done = end
     if recipe.best:
@@ -219,7 +219,7 @@ def _set(model, attributes):
 
 def save(model: keras.Model, path: Path) -> None:
     """Saves a model so that a reader sees the old file or the new one, never a part."""
-    with whole(path) as partial:
+    with atomic_write(path) as partial:
         model.save(partial)
 
 
@@ -255,7 +255,7 @@ class Checkpoint(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         seconds = time.perf_counter() - self.started
         line = {"epoch": epoch + 1, "seconds": round(seconds, 3)} | logs
-        with whole(self.run_dir / HISTORY) as partial:
+        with atomic_write(self.run_dir / HISTORY) as partial:
             lines = [*history(self.run_dir), line]
             partial.write_text("".join(json.dumps(line) + "\n" for line in lines))
         save(self.model, self.run_dir / CHECKPOINT)

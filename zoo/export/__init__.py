@@ -4,7 +4,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from zoo.files import folder, whole, writing
+from zoo.utils.atomic import atomic_write, new_folder, plain_write_errors
 
 
 def publish_version(model, base_path) -> Path:
@@ -24,8 +24,8 @@ def publish_version(model, base_path) -> Path:
 
     base_path = Path(base_path)
     with (
-        writing(base_path),
-        folder(base_path),
+        plain_write_errors(base_path),
+        new_folder(base_path),
         tempfile.TemporaryDirectory(dir=base_path, prefix=".", suffix=".partial") as partial,
     ):
         # One level below, because a temporary directory itself is for its owner's eyes alone.
@@ -68,9 +68,9 @@ def write_tflite(model, path, precision: str, samples: dict | None = None) -> Pa
         raise IsADirectoryError(f"{path} is a folder: name a file, {example} for instance.")
     if not path.parent.is_dir():
         raise FileNotFoundError(f"There is no folder {path.parent} to write {path.name} to.")
-    with tempfile.TemporaryDirectory() as temporary, writing(temporary):
+    with tempfile.TemporaryDirectory() as temporary, plain_write_errors(temporary):
         saved_model.write(model, Path(temporary) / "1")
         content = tflite.convert(Path(temporary) / "1", precision, samples)
-    with whole(path) as partial:
+    with atomic_write(path) as partial:
         partial.write_bytes(content)
     return path

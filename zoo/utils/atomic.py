@@ -11,7 +11,7 @@ FULL = tuple(os.strerror(code) for code in (errno.ENOSPC, errno.EDQUOT, errno.EF
 
 
 @contextmanager
-def whole(path: Path):
+def atomic_write(path: Path):
     """Gives a temporary sibling to write, file or directory, which takes its place in one rename.
 
     Its name keeps the suffix, by which a writer may choose its format, and is no integer, which TF
@@ -22,7 +22,7 @@ def whole(path: Path):
     """
     partial = path.with_name(f".{path.stem}.{uuid.uuid4().hex}.partial{path.suffix}")
     try:
-        with writing(path):
+        with plain_write_errors(path):
             yield partial
             os.replace(partial, path)
     finally:
@@ -30,7 +30,7 @@ def whole(path: Path):
 
 
 @contextmanager
-def writing(path):
+def plain_write_errors(path):
     """Turns a failure to write, of whichever library, into one sentence that names the path.
 
     Raises:
@@ -49,7 +49,7 @@ def writing(path):
 
 
 @contextmanager
-def folder(path: Path):
+def new_folder(path: Path):
     """Makes a folder and its parents, and removes those that it made where the block fails.
 
     Raises:

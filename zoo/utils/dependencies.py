@@ -4,7 +4,7 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def whole_stack():
+def full_install_required():
     """Runs what may need the whole stack.
 
     Raises:

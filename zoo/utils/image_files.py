@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from zoo.files import whole
+from zoo.utils.atomic import atomic_write
 
 MARGIN = 2
 # The format of each suffix, and its settings: without them a picture would lose sharpness.
@@ -57,7 +57,7 @@ def file_format(path) -> dict:
 def write(picture: Image.Image, path) -> None:
     """Writes a picture in the format of its suffix (see ``file_format``), whole or not at all."""
     settings = file_format(path)
-    with whole(Path(path)) as partial:
+    with atomic_write(Path(path)) as partial:
         picture.save(partial, **settings)
 
 

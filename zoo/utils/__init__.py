@@ -1,0 +1,1 @@
+"""Utilities that every part of the package shares."""
