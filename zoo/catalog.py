@@ -1,43 +1,48 @@
-"""Model catalog: names, cards and integrity checks. Imports only the standard library, so that it starts fast."""
+"""Model catalog: names, cards and integrity checks.
+
+Imports only the standard library, so that ``zoo list`` starts fast.
+"""
 
 import difflib
 import fnmatch
 import hashlib
 import json
+import os
 import re
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
-CARD = "card.json"
+from zoo import artifact
+
 CONFIG = "models.config"
+PATH_VARIABLE = "ZOO_PATH"
 
 
-def root() -> Path:
-    """The folder of the trained models: inside an installed package, beside it in a checkout."""
-    package = Path(__file__).parent
-    installed = package / "saved_models"
-    return installed if installed.is_dir() else package.parent / "saved_models"
+class DamagedFileError(ValueError):
+    """A file differs from the one that its card describes, or cannot be read."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Card:
-    """Record of a trained model. None stands for what is not known.
+    """Record of a trained model. None stands for a value that is not known.
 
     Attributes:
-        name, family, dataset, paper: which model this is, and of which paper.
-        parameters: {"generator": numbers that draw an image, "total": all}.
-        latent_dim: length of z.
+        name: Name of the model.
+        family: Class of its Keras model.
+        dataset: Training data.
+        paper: Paper that the model reproduces.
+        parameters: {"generator": number of parameters that compute an image, "total": all}.
+        latent_dim: Length of z.
         image_shape: (height, width, channels).
-        num_classes: number of labels, or None where the model is not conditional on a label.
-        condition: {"shape", "at"} of the tensor that the model is conditioned on; "at" is (row,
-            column) if it is a part of the image. None where the model is not conditional on a
-            tensor.
+        num_classes: Number of labels, or None if the model is not conditional on a label.
+        condition: {"shape", "at"} of the tensor that the model is conditional on; "at" is (row,
+            column) if it is a part of the image. None if the model is not conditional on a tensor.
         signatures: {name: {"inputs" or "outputs": {name: {"dtype", "shape"}}}} of the SavedModel,
             without serving_default; None in a shape is the batch.
-        recipe: every hyper-parameter, the seed, the epochs and "wall_clock_seconds".
-        versions: of Python and of the packages that it was trained with.
-        metrics: a list of {name, value, stderr, n, split, protocol, anchor, command}; the command
-            gives the value again.
+        recipe: Every hyper-parameter, the seed, the epochs and "wall_clock_seconds".
+        versions: Versions of Python and of the packages that it was published with.
+        metrics: A list of {name, value, stderr, n, split, protocol, anchor, command}; the command
+            computes the value again.
         files: {path below the model's folder: {"sha256", "bytes"}}.
     """
 
@@ -57,6 +62,7 @@ class Card:
     files: dict
 
     def to_json(self) -> str:
+        """Returns the card as a JSON document."""
         return json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n"
 
     @classmethod
@@ -64,8 +70,8 @@ class Card:
         """Reads a card. Unknown fields are ignored, and those with a default may be missing.
 
         Raises:
-            FileNotFoundError: where there is none.
-            DamagedFileError: where the file is not a card.
+            FileNotFoundError: If there is no such file.
+            DamagedFileError: If the file is not a card.
         """
         if not path.is_file():
             raise FileNotFoundError(f"There is no card at {path}.")
@@ -82,74 +88,108 @@ class Card:
             ) from error
 
 
-class DamagedFileError(ValueError):
-    """A file is not the one that its card describes."""
+def package_root() -> Path:
+    """Returns the folder of the package's own models.
+
+    It is inside an installed package, and next to the package in a checkout.
+    """
+    package = Path(__file__).parent
+    installed = package / "saved_models"
+    return installed if installed.is_dir() else package.parent / "saved_models"
+
+
+def roots() -> list[Path]:
+    """Returns the folders of models: those of the variable ``ZOO_PATH``, then the package's own."""
+    given = os.environ.get(PATH_VARIABLE, "").split(os.pathsep)
+    return [*(Path(folder) for folder in given if folder), package_root()]
 
 
 def list_models(pattern: str = "*") -> list[str]:
-    """The names of the trained models that match a glob pattern, sorted."""
-    return fnmatch.filter(names(root()), pattern)
+    """Returns the names of the models that match a glob pattern, sorted."""
+    found = {name for root in roots() for name in names(root)}
+    return fnmatch.filter(sorted(found), pattern)
 
 
 def names(root: Path) -> list[str]:
-    """The names of the models in a folder, sorted; a folder whose name starts with a dot is one that is being written."""
-    return sorted(path.parent.name for path in root.glob(f"[!.]*/{CARD}"))
+    """Returns the names of the models in a folder, sorted.
+
+    Folders whose names start with a dot are incomplete and are ignored.
+    """
+    return sorted(path.parent.name for path in root.glob(f"[!.]*/{artifact.CARD}"))
 
 
 def info(name: str) -> Card:
-    """The card of a trained model.
+    """Returns the card of a model.
 
     Raises:
-        ValueError: where there is no model of that name.
+        ValueError: If there is no model of that name.
     """
-    return Card.read(directory(name) / CARD)
+    return Card.read(directory(name) / artifact.CARD)
 
 
 def directory(name: str) -> Path:
-    """The folder of a trained model: TF Serving's base path, with the card beside its versions."""
-    names = list_models()
-    if name not in names:
-        raise ValueError(f"There is no model {name!r}{nearest(name, names)}.")
-    return root() / name
+    """Returns the folder of a model, the first in the order of ``roots``.
+
+    Raises:
+        ValueError: If there is no model of that name.
+    """
+    for root in roots():
+        if name in names(root):
+            return root / name
+    raise ValueError(f"There is no model {name!r}{nearest(name, list_models())}.")
+
+
+def file(name: str, runtime: str) -> Path:
+    """Returns the file of a model that a runtime reads.
+
+    Raises:
+        ValueError: If there is no model of that name.
+    """
+    folder = directory(name)
+    return version(folder, info(name)) / artifact.FILES[runtime]
 
 
 def nearest(given: str, valid) -> str:
-    """The end of a sentence about a wrong name: the nearest valid one, or all of them."""
+    """Returns the end of a sentence about a wrong name: the nearest valid one, or all of them."""
     close = difflib.get_close_matches(str(given), valid, n=1, cutoff=0.5)
-    return (
-        f"; the nearest is {close[0]!r}"
-        if close
-        else f"; there are {', '.join(sorted(valid)) or 'none'}"
-    )
+    if close:
+        return f"; the nearest is {close[0]!r}"
+    return f"; there are {', '.join(sorted(valid)) or 'none'}"
 
 
 def version(folder: Path, card: Card) -> Path:
-    """The version directory that the card describes, the highest number where there are several.
+    """Returns the version directory that the card describes, the highest if there are several.
 
     Raises:
-        DamagedFileError: where the card names no file of a version.
+        DamagedFileError: If the card names no file of a version.
     """
-    versions = {
-        first for first in (path.partition("/")[0] for path in card.files) if first.isdecimal()
-    }
+    versions = artifact.versions(card.files)
     if not versions:
-        raise DamagedFileError(f"{folder / CARD} names no file of a version: restore the card.")
-    return folder / max(versions, key=int)
+        raise DamagedFileError(
+            f"{folder / artifact.CARD} names no file of a version: restore the card."
+        )
+    return folder / str(versions[-1])
 
 
 def describe(path: Path) -> dict:
     """Returns the card's entry of a file, {"sha256", "bytes"}."""
-    with open(path, "rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    with open(path, "rb") as opened:
+        digest = hashlib.file_digest(opened, "sha256").hexdigest()
     return {"sha256": digest, "bytes": path.stat().st_size}
+
+
+def describe_all(folder: Path) -> dict:
+    """Returns the card's entries of all files below a folder, {relative path: entry}."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): describe(path) for path in files}
 
 
 def check(folder: Path, card: Card, *paths: Path) -> None:
     """Compares files with the card before anything parses them.
 
     Raises:
-        FileNotFoundError: where a file is missing.
-        DamagedFileError: where a file is not the one that the card describes.
+        FileNotFoundError: If a file is missing.
+        DamagedFileError: If a file differs from the one that the card describes.
     """
     for path in paths:
         relative = path.relative_to(folder).as_posix()
@@ -159,7 +199,8 @@ def check(folder: Path, card: Card, *paths: Path) -> None:
             )
         if relative not in card.files:
             raise DamagedFileError(
-                f"{path} does not belong to {card.name}: its card does not name it; remove the file."
+                f"{path} does not belong to {card.name}: its card does not name it; remove the "
+                "file."
             )
         if describe(path) != card.files[relative]:
             raise DamagedFileError(
@@ -172,39 +213,43 @@ def all_problems() -> list[str]:
     listed = list_models()
     found = [problem for name in listed for problem in problems(name)]
     if not listed:
-        found.append(f"There is no model in {root()}.")
-    for path in sorted(root().glob("[!.]*")):
-        if path.name not in {*listed, CONFIG}:
+        found.append(f"There is no model in {package_root()}.")
+    return found + _problems_of_package()
+
+
+def _problems_of_package():
+    root = package_root()
+    found, own = [], names(root)
+    for path in sorted(root.glob("[!.]*")):
+        if path.name not in {*own, CONFIG}:
             found.append(
-                f"{path} is no model: there is no {CARD} in it; restore the card or remove the file."
+                f"{path} is no model: there is no {artifact.CARD} in it; restore the card or "
+                "remove the file."
             )
-    served = (
-        re.findall(r'name: "([^"]*)"', (root() / CONFIG).read_text())
-        if (root() / CONFIG).is_file()
-        else []
-    )
-    if served != listed:
+    config = root / CONFIG
+    served = re.findall(r'name: "([^"]*)"', config.read_text()) if config.is_file() else []
+    if served != own:
         found.append(
-            f"{root() / CONFIG} names {', '.join(served) or 'nothing'}, but there are {', '.join(listed)}."
+            f"{config} must name {', '.join(own)}; received: {', '.join(served) or 'nothing'}."
         )
     return found
 
 
 def problems(name: str) -> list[str]:
-    """Compares the files of a model with its card. Each sentence of the result names one file that differs."""
+    """Compares a model's files with its card; each sentence names one file that differs."""
     return problems_in(directory(name), name)
 
 
 def problems_in(folder: Path, name: str | None = None) -> list[str]:
-    """Compares the files in an artifact's folder with its card, and the card's name with ``name``."""
+    """Compares an artifact's files with its card, and the card's name with ``name``."""
     try:
-        card = Card.read(folder / CARD)
+        card = Card.read(folder / artifact.CARD)
     except ValueError as error:
         return [str(error)]
     found = []
     if name not in (None, card.name):
         found.append(f"The card in {folder} is of {card.name}, not of {name}.")
-    present = {path for path in folder.rglob("*") if path.is_file() and path != folder / CARD}
+    present = {path for path in folder.rglob("*") if path.is_file()} - {folder / artifact.CARD}
     for path in sorted(present | {folder / relative for relative in card.files}):
         try:
             check(folder, card, path)

@@ -1,4 +1,4 @@
-"""The command line: arguments in, the library's functions, text out."""
+"""Command line: parses arguments, calls the library and prints text."""
 
 import dataclasses
 import inspect
@@ -14,12 +14,12 @@ from pathlib import Path
 
 import click
 
-from zoo import __version__, catalog, loading, recipes
+from zoo import __version__, artifact, catalog, loading, recipes
 from zoo.utils.dependencies import full_install_required
 
 
 class Labels(click.ParamType):
-    """``7``, ``0-9`` or ``1,4``: numbers and ranges with commas between them."""
+    """Numbers and ranges with commas between them: ``7``, ``0-9`` or ``1,4``."""
 
     name = "labels"
 
@@ -36,7 +36,10 @@ class Labels(click.ParamType):
 
 
 NAME = click.argument("name")
-PATHS = "NAME is a model of `zoo list`, the folder of a run or of an artifact, or a .keras file; ./NAME is always a path."
+PATHS = (
+    "NAME is a model of `zoo list`, the folder of a run or of an artifact, or a .keras file; "
+    "./NAME is always a path."
+)
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 DATA_DIR = click.option(
     "--data-dir",
@@ -50,11 +53,12 @@ SETTINGS = ", ".join(
 
 
 def runtime_option(**settings):
-    return click.option("--runtime", type=click.Choice(loading.RUNTIMES), **settings)
+    """Returns the option ``--runtime``."""
+    return click.option("--runtime", type=click.Choice(artifact.RUNTIMES), **settings)
 
 
 def described(*examples, paths=PATHS):
-    """Adds to a command's help which names it takes, and examples."""
+    """Adds the names that a command takes, and examples, to its help."""
 
     def decorate(function):
         lines = "\n".join(f"  {example}" for example in examples)
@@ -74,7 +78,7 @@ def described(*examples, paths=PATHS):
 )
 @click.version_option(__version__, message="zoo %(version)s")
 def cli():
-    """Pretrained generative models: list, look at, sample, train, measure, export, serve."""
+    """Pretrained generative models: list, sample, train, evaluate, publish, export, serve."""
 
 
 @cli.command("list")
@@ -100,7 +104,8 @@ def info(name, as_json):
         return
     dataset = card.dataset or "unknown data"
     click.echo(
-        f"{card.name}: {card.family} on {dataset}, images {card.image_shape}, latent_dim {card.latent_dim}"
+        f"{card.name}: {card.family} on {dataset}, images {card.image_shape}, "
+        f"latent_dim {card.latent_dim}"
     )
     click.echo(f"paper: {card.paper or 'unknown'}")
     if card.parameters:
@@ -111,6 +116,7 @@ def info(name, as_json):
 
 
 def metric_line(metric: dict) -> str:
+    """Returns a line that describes a metric of a card."""
     anchor = metric["anchor"]
     published = f"; published: {anchor['value']} ({anchor['source']})" if anchor else ""
     value = f"{metric['value']:.2f} ± {metric['stderr']:.2f}"
@@ -120,13 +126,16 @@ def metric_line(metric: dict) -> str:
 @cli.command()
 @NAME
 @click.option(
-    "-n", "n", type=click.IntRange(1), help="Number of images.  [default: 16, or one a label]"
+    "-n",
+    "n",
+    type=click.IntRange(1),
+    help="Number of images.  [default: 16, or one for each label]",
 )
-@click.option("--labels", type=Labels(), help="7, 0-9 or 1,4; taken in turn.")
+@click.option("--labels", type=Labels(), help="7, 0-9 or 1,4; used in turn.")
 @click.option(
     "--condition",
     type=click.Path(exists=True, dir_okay=False),
-    help="Picture that a model is conditioned on.",
+    help="Picture that the model is conditional on.",
 )
 @click.option(
     "--seed",
@@ -145,7 +154,7 @@ def metric_line(metric: dict) -> str:
     "zoo sample cvae_mnist --labels 0-9 -o digits.png", "zoo sample runs/mine -n 100 --seed 7"
 )
 def sample(name, n, labels, condition, seed, output, runtime):
-    """Draw images from a model into a picture."""
+    """Sample images from a model and write them to a picture."""
     from zoo.utils import image_files
 
     with quiet():
@@ -154,7 +163,8 @@ def sample(name, n, labels, condition, seed, output, runtime):
     if card.condition and not condition:
         height, width, _ = card.condition["shape"]
         raise click.UsageError(
-            f"{name} draws around a picture: give one of {width}x{height} pixels with --condition."
+            f"--condition must be a picture of {width}x{height} pixels for {name}, which samples "
+            "the pixels around it; received: none."
         )
     n = n or (len(labels) if labels else 16)
     output = Path(output or f"{stored.name}.png")
@@ -174,109 +184,123 @@ def sample(name, n, labels, condition, seed, output, runtime):
 
 
 @cli.command()
-@NAME
+@click.argument("name", metavar="NAME|RECIPE.json")
 @click.option(
     "--epochs",
     type=click.IntRange(1),
-    help="One cycle of so many, instead of the recipe's; with --resume the total.",
+    help="Train one cycle of so many epochs instead of the recipe's; with --resume, the total.",
 )
 @click.option(
     "--run-dir",
     type=click.Path(file_okay=False),
-    help="Directory of the run.  [default: runs/NAME]",
+    help="Folder of the run.  [default: runs/NAME]",
 )
-@click.option("--resume", is_flag=True, help="Go on from the run's last checkpoint.")
+@click.option("--resume", is_flag=True, help="Continue from the last checkpoint of the run.")
 @DATA_DIR
 @click.option(
     "--set",
     "settings",
     multiple=True,
     metavar="KEY=VALUE",
-    help="Another setting of the recipe, as JSON or a word.",
+    help="Change a setting of the recipe; VALUE is JSON or a word.",
 )
+@click.option("--dry-run", is_flag=True, help="Print the recipe in JSON and train nothing.")
 @described(
     "zoo train cvae_mnist",
+    "zoo train cvae_mnist --dry-run > mine.json",
+    "zoo train mine.json --epochs 5",
     "zoo train cvae_mnist --resume --epochs 60",
-    "zoo train vae_mnist --epochs 5 --set batch_size=100 --set model.hidden=[64] --run-dir runs/small",
-    paths=f"Keys of --set: {SETTINGS}.  `python -m pydoc zoo.recipes.Recipe` describes them, and "
-    "`zoo info NAME --json` shows their values; model.KEY is an argument of the class in zoo.models.",
+    "zoo train vae_mnist --set batch_size=100 --set model.hidden=[64] --run-dir runs/small",
+    paths=f"Keys of --set: {SETTINGS}.  `python -m pydoc zoo.recipes.Recipe` describes them; "
+    "model.KEY is an argument of the class in zoo.models.",
 )
-def train(name, epochs, run_dir, resume, data_dir, settings):
-    """Train a named model by its recipe; `zoo list` has the names.
+def train(name, epochs, run_dir, resume, data_dir, settings, dry_run):
+    """Train a model by the recipe of a name of `zoo list`, or by a recipe in a JSON file.
 
-    With --resume a run goes on with its own recipe, from its last checkpoint. More --epochs than
+    With --resume a run continues with its own recipe, from its last checkpoint. More --epochs than
     the recipe has extend the run, finished or not: another cycle follows, with the learning rate of
     the last one.
     """
-    run_dir, recipe = Path(run_dir or Path("runs") / name), recipes.named(name)
+    is_file = name.endswith(".json")
+    recipe = recipes.read(name) if is_file else recipes.named(name)
+    run_dir = Path(run_dir or Path("runs") / (Path(name).stem if is_file else name))
     if resume:
         recipe = continued(recipe, run_dir, epochs, settings)
     else:
         recipe = changed(recipe, settings)
         if epochs:
             recipe = dataclasses.replace(recipe, cycles=[[epochs, *recipe.cycles[0][1:]]])
+    if dry_run:
+        click.echo(document(dataclasses.asdict(recipe)))
+        return
     with quiet():
         from zoo import training
 
     training.train(
         recipe, run_dir, resume=resume, data_dir=data_dir, verbose=1 if sys.stdout.isatty() else 2
     )
-    click.echo(f"Trained: {run_dir / training.MODEL}")
+    click.echo(f"Trained: {training.Run(run_dir).model}")
 
 
 def continued(named, run_dir, epochs, settings):
-    """The recipe with which a run goes on; says how far the run is.
+    """Returns the recipe with which a run continues, and prints the progress of the run.
 
     Raises:
-        ValueError: where the run is of another family than the named recipe.
+        ValueError: If the run is of another family than the named recipe.
     """
     with quiet():
         from zoo import training
-    before = training.read_recipe(run_dir)
-    recipe = changed(before, settings)
-    training.check_continues(before, recipe, run_dir)
+    run = training.Run(run_dir)
+    recipe = changed(run.read_recipe(), settings)
+    run.check_continues(recipe)
     if recipe.family != named.family:
         raise ValueError(
-            f"family of the run in {run_dir} is {recipe.family}; received the name of a {named.family}."
+            f"family must be {recipe.family}, that of the run in {run_dir}; received: "
+            f"{named.family}."
         )
     if epochs:
         recipe = training.extended(recipe, epochs)
-    done = len(training.history(run_dir))
+    done = len(run.history())
     if done < recipe.epochs:
         click.echo(
-            f"{run_dir}: {recipe.family} on {recipe.dataset}, {done} of {recipe.epochs} epochs are done."
+            f"{run_dir}: {recipe.family} on {recipe.dataset}, {done} of {recipe.epochs} epochs "
+            "are done."
         )
     else:
         click.echo(
-            f"Nothing is left to train in {run_dir}: its {done} epochs are done. More --epochs extend it."
+            f"Nothing is left to train in {run_dir}: its {done} epochs are done. More --epochs "
+            "extend it."
         )
     return recipe
 
 
 def changed(recipe, settings):
-    """A recipe with ``key=value`` settings in place of its own; ``model.key`` goes to the model's constructor."""
+    """Returns a recipe with ``key=value`` settings; ``model.key`` is an argument of the model."""
     for setting in settings:
         key, equals, text = setting.partition("=")
         if not equals:
-            raise click.UsageError(f"--set takes KEY=VALUE, but it was given {setting!r}.")
+            raise click.UsageError(f"--set must be KEY=VALUE; received: {setting!r}.")
         try:
             value = json.loads(text)
         except json.JSONDecodeError:
             value = text
-        part, _, argument = key.partition(".")
-        known = [field.name for field in dataclasses.fields(recipe)]
-        present = getattr(recipe, key, None)
-        if argument and isinstance(getattr(recipe, part, None), dict):
-            recipe = dataclasses.replace(
-                recipe, **{part: getattr(recipe, part) | {argument: value}}
-            )
-        elif key in known and not isinstance(present, dict):
-            recipe = dataclasses.replace(recipe, **{key: value})
-        elif isinstance(present, dict):
-            raise click.UsageError(f"{key} has parts: write {key}.KEY=VALUE.")
-        else:
-            raise click.UsageError(f"A recipe has no setting {key!r}{catalog.nearest(key, known)}.")
+        recipe = with_setting(recipe, key, value)
     return recipe
+
+
+def with_setting(recipe, key, value):
+    """Returns a recipe with another value of one field, or of one key of a field."""
+    part, _, argument = key.partition(".")
+    known = [field.name for field in dataclasses.fields(recipe)]
+    present = getattr(recipe, key, None)
+    if argument and isinstance(getattr(recipe, part, None), dict):
+        part_with = getattr(recipe, part) | {argument: value}
+        return dataclasses.replace(recipe, **{part: part_with})
+    if isinstance(present, dict):
+        raise click.UsageError(f"{key} has parts: write {key}.KEY=VALUE.")
+    if key not in known:
+        raise click.UsageError(f"A recipe has no setting {key!r}{catalog.nearest(key, known)}.")
+    return dataclasses.replace(recipe, **{key: value})
 
 
 @cli.command()
@@ -296,15 +320,24 @@ def changed(recipe, settings):
 def evaluate(name, metrics, runtime, as_json, images, data_dir):
     """Measure a model on the test set by the metrics of its recipe.
 
-    The progress on standard error says about how long the rest takes.
+    The progress on standard error includes an estimate of the time left.
     """
     with quiet():
         stored = loading.find(name)
         model, recipe = stored.load(runtime), stored.recipe
         from zoo import evaluation
 
-    settings = {"runtime": runtime, "images": images, "data_dir": data_dir, "progress": Progress()}
-    values = evaluation.evaluate(model, name, recipe, metrics or None, **settings)
+    data = evaluation.Splits.of_recipe(recipe, data_dir)
+    values = evaluation.evaluate(
+        model,
+        name,
+        evaluation.choose(name, recipe.metrics, metrics or None, model, data),
+        data,
+        anchors=recipe.anchors,
+        runtime=runtime,
+        images=images,
+        progress=Progress(),
+    )
     if as_json:
         click.echo(document({"name": name, "metrics": values}))
         return
@@ -313,16 +346,16 @@ def evaluate(name, metrics, runtime, as_json, images, data_dir):
 
 
 def document(value) -> str:
-    """One JSON document; numbers that JSON does not have, NaN and the infinities, become null."""
+    """Returns a JSON document, with null for NaN and the infinities, which JSON does not have."""
     finite = json.loads(json.dumps(value), parse_constant=lambda _: None)
     return json.dumps(finite, indent=1, ensure_ascii=False)
 
 
 class Progress:
-    """Reports how far an evaluation is and about how long the rest takes.
+    """Reports the progress of an evaluation and an estimate of the time left.
 
-    A line that counts up on a terminal; elsewhere plain lines: the first two reports, and then one
-    at each tenth.
+    On a terminal it is one line that is rewritten. Elsewhere it is plain lines: the first two
+    reports, and then one for each tenth.
     """
 
     def __init__(self):
@@ -342,7 +375,7 @@ class Progress:
 
 
 def duration(seconds: float) -> str:
-    """A time in the unit that suits it, at least a second."""
+    """Returns a time in seconds, minutes or hours, at least one second."""
     if seconds < 90:
         return f"{max(1, math.ceil(seconds))} s"
     return f"{math.ceil(seconds / 60)} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"
@@ -374,7 +407,7 @@ FORMATS = {
 def export(name, format_, output, data_dir):
     """Write a model as a new version below a base path of TF Serving, or as a TF Lite file.
 
-    For int8 a variational model is shown the first images that it was trained on.
+    An int8 file of a variational model is calibrated with the first images of its training data.
     """
     with quiet():
         stored = loading.find(name)
@@ -386,13 +419,63 @@ def export(name, format_, output, data_dir):
     else:
         from zoo.export import calibration
 
-        precision = FORMATS[format_]
-        samples = (
-            calibration.samples(model, stored.recipe, data_dir) if precision == "int8" else None
-        )
+        precision, samples = FORMATS[format_], None
+        if precision == "int8":
+            needed = model.calibrates_on_images
+            recipe = stored.recipe if needed else None
+            samples = calibration.samples(
+                model, recipe.source(recipe.split, data_dir) if needed else None
+            )
         with quiet():
             written = export.write_tflite(model, output, precision, samples)
     click.echo(f"Written: {written}")
+
+
+@cli.command()
+@NAME
+@click.option(
+    "-o",
+    "output",
+    type=click.Path(file_okay=False),
+    help="Folder of the artifact.  [default: the first folder of $ZOO_PATH and the model's name]",
+)
+@DATA_DIR
+@described("zoo publish runs/mine -o models/mine", "ZOO_PATH=models zoo publish mine.keras")
+def publish(name, output, data_dir):
+    """Write a model as an artifact with card, SavedModel, TF Lite files and sample sheet.
+
+    In the folder of an artifact, the next version is written. A model that has a recipe is measured
+    by its metrics and has an int8 file; both need the recipe's data set.
+    """
+    with quiet():
+        stored = loading.find(name)
+        folder = Path(output) if output else default_folder(stored.name)
+        model, card = stored.load("keras"), stored.card
+        from zoo import evaluation, publishing
+
+    images, metrics = None, {}
+    if card.recipe["dataset"]:
+        recipe = recipes.current(stored.name, stored.recipe)
+        images, metrics = evaluation.Splits.of_recipe(recipe, data_dir), recipe.metrics
+        card = dataclasses.replace(card, recipe=card.recipe | dataclasses.asdict(recipe))
+    card = dataclasses.replace(card, name=folder.resolve().name)
+    found_by_name = folder.resolve().parent in [root.resolve() for root in catalog.roots()]
+    command_name = card.name if found_by_name else str(folder)
+    with quiet():
+        publishing.publish_with_card(
+            model, card, folder, images, metrics, command_name=command_name
+        )
+    click.echo(f"Published: {folder}")
+
+
+def default_folder(name) -> Path:
+    """Returns the folder of a model in the first folder of ``ZOO_PATH``."""
+    first, *_ = catalog.roots()
+    if first == catalog.package_root():
+        raise click.UsageError(
+            "-o must name the folder of the artifact where ZOO_PATH is not set; received: nothing."
+        )
+    return first / name
 
 
 @cli.command()
@@ -400,21 +483,21 @@ def export(name, format_, output, data_dir):
 @click.option(
     "--host",
     default="127.0.0.1",
-    help="Address to listen on; 0.0.0.0 is every one that the machine has.",
+    help="Address to listen on; 0.0.0.0 stands for all addresses of the machine.",
 )
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
     default=8501,
-    help="Port to listen on; 0 takes a free one.",
+    help="Port to listen on; 0 chooses a free one.",
 )
 @described("zoo serve", "zoo serve cvae_mnist runs/mine --port 8080")
 def serve(names, host, port):
-    """Serve every model, or those named, over HTTP as TF Serving does.
+    """Serve every model, or those named, over HTTP with the REST API of TF Serving.
 
-    The page at / shows the models and how to ask for an image.
+    The page at / lists the models and shows an example request.
     """
-    # Until the server takes the signal, it is an exception, which lets the folder be removed.
+    # Until the server handles the signal, it is an exception, which lets the folder be removed.
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     with tempfile.TemporaryDirectory(prefix="zoo-serve-") as folder:
         with quiet():
@@ -450,14 +533,17 @@ def verify(names, as_json):
     else:
         click.echo(
             "\n".join(found)
-            or f"{len(names or catalog.list_models())} models, every file as its card says."
+            or f"{len(names or catalog.list_models())} models, every file as its card describes it."
         )
     sys.exit(1 if found else 0)
 
 
 @contextmanager
 def quiet():
-    """Keeps off standard error what TensorFlow and LiteRT say of the machine while they start, before a log level counts."""
+    """Hides the messages about the machine that TensorFlow and LiteRT print while they start.
+
+    They are printed before a log level has an effect.
+    """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     sys.stderr.flush()
     kept = os.dup(2)
@@ -471,7 +557,7 @@ def quiet():
 
 
 def main(arguments=None) -> None:
-    """Runs the command line; a user's error is one line on standard error."""
+    """Runs the command line; a user's error is printed as one line on standard error."""
     try:
         with full_install_required():
             sys.exit(cli.main(arguments, prog_name="zoo", standalone_mode=False))
@@ -489,5 +575,6 @@ def main(arguments=None) -> None:
 
 
 def fail(message: str, status: int) -> None:
+    """Prints an error and exits."""
     click.echo(f"zoo: {' '.join(message.split())}", err=True)
     sys.exit(status)

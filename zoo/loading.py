@@ -1,32 +1,25 @@
 """Loads models by name or path: catalog names, folders of runs and of artifacts, Keras files."""
 
-import json
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 
-from zoo import catalog, recipes
-
-RUNTIMES = ("keras", "litert", "litert-int8", "saved_model")
-TFLITE = {"litert": "model.tflite", "litert-int8": "model_int8.tflite"}
-FILES = {
-    "keras": "assets.extra/model.keras",
-    "litert": f"assets.extra/{TFLITE['litert']}",
-    "litert-int8": f"assets.extra/{TFLITE['litert-int8']}",
-    "saved_model": "saved_model.pb",
-}
+from zoo import artifact, catalog, recipes
+from zoo.artifact import RUNTIMES
 
 
 class StoredModel:
-    """A trained model in one of the forms in which it is stored. Its files are read at first use.
+    """Trained model in one of the forms in which models are stored.
+
+    Its files are read at first use.
 
     Attributes:
-        given: the name or path that it was asked for by.
-        path: its folder or file.
-        name: its catalog name, or the last part of the path without ".keras".
-        kind: the form, for messages.
-        card: the ``catalog.Card``; None or an empty list stands for what is not known.
-        runtimes: those of ``RUNTIMES`` that it has files for.
+        given: Name or path by which it was found.
+        path: Its folder or file.
+        name: Its catalog name, or the last part of the path without ".keras".
+        kind: The form, for messages.
+        card: The ``catalog.Card``; a field that is not known is None or an empty list.
+        runtimes: Those of ``artifact.RUNTIMES`` that it has files for.
     """
 
     kind: str
@@ -39,7 +32,7 @@ class StoredModel:
 
     @property
     def preferred(self) -> str:
-        """The runtime that needs least: LiteRT, or Keras where there is no TF Lite file."""
+        """Runtime that loads fastest: LiteRT, or Keras if there is no TF Lite file."""
         return next(
             runtime for runtime in ("litert", "keras", "saved_model") if runtime in self.runtimes
         )
@@ -49,11 +42,11 @@ class StoredModel:
         """Recipe that the model was trained by.
 
         Raises:
-            ValueError: where that is not known.
+            ValueError: If it is not known.
         """
         try:
-            return recipes.from_json(self.card.recipe)
-        except (KeyError, TypeError, ValueError) as error:
+            return recipes.Recipe.from_json(self.card.recipe)
+        except ValueError as error:
             raise ValueError(
                 f"{self.given} has no recipe, which names the data and the metrics: "
                 "name the folder of a run or of an artifact that has one."
@@ -63,36 +56,37 @@ class StoredModel:
         """Loads the model on a runtime.
 
         Raises:
-            ValueError: where there is no such runtime, or no file for it.
-            FileNotFoundError: where a file is missing.
-            DamagedFileError: where a file cannot be read, or is not the one that the card has.
+            ValueError: If there is no such runtime, or no file for it.
+            FileNotFoundError: If a file is missing.
+            DamagedFileError: If a file cannot be read, or is not the one that the card describes.
         """
         if runtime not in RUNTIMES:
             raise ValueError(
                 f"There is no runtime {runtime!r}{catalog.nearest(runtime, RUNTIMES)}."
             )
         if runtime not in self.runtimes:
-            there = ", ".join(self.runtimes)
             raise ValueError(
-                f"{self.given} has no files for the runtime {runtime!r}; there is {there}."
+                f"runtime must be one of {', '.join(self.runtimes)}, for which {self.given} has "
+                f"files; received: {runtime!r}."
             )
         return self._load(runtime)
 
     def problems(self) -> list[str]:
-        """Compares the files with the card: each sentence names one file that differs.
+        """Compares the files with the card and returns a sentence for each file that differs.
 
         Raises:
-            ValueError: where the model has no card.
+            ValueError: If the model has no card.
         """
         raise ValueError(
-            f"verify compares an artifact with its card, but {self.given} is {self.kind}."
+            f"verify takes artifacts, whose files it compares with their card; received: "
+            f"{self.given}, {self.kind}."
         )
 
     def artifact(self, folder: Path) -> Path:
-        """The folder of an artifact, with a card and a SavedModel at least.
+        """Returns the folder of an artifact, with at least a card and a SavedModel.
 
         Args:
-            folder: where it is written, unless the model is an artifact itself.
+            folder: New folder to which the artifact is written, unless the model is one itself.
         """
         raise NotImplementedError
 
@@ -101,13 +95,13 @@ class StoredModel:
 
 
 class Artifact(StoredModel):
-    """The folder of an artifact: card.json beside version directories."""
+    """Folder of an artifact, see ``zoo.artifact``."""
 
     kind = "an artifact"
 
     @cached_property
     def card(self):
-        return catalog.Card.read(self.path / catalog.CARD)
+        return catalog.Card.read(self.path / artifact.CARD)
 
     @cached_property
     def _version(self) -> Path:
@@ -118,7 +112,7 @@ class Artifact(StoredModel):
         return tuple(
             runtime
             for runtime in RUNTIMES
-            if f"{self._version.name}/{FILES[runtime]}" in self.card.files
+            if f"{self._version.name}/{artifact.FILES[runtime]}" in self.card.files
         )
 
     def problems(self):
@@ -128,25 +122,24 @@ class Artifact(StoredModel):
         return self.path
 
     def _load(self, runtime):
-        path = self._version / FILES[runtime]
+        path = self._version / artifact.FILES[runtime]
         if runtime == "keras":
             catalog.check(self.path, self.card, path)
             from zoo.models import keras_file
 
             return keras_file.read(path)
-        if runtime in TFLITE:
+        if runtime in artifact.TFLITE_RUNTIMES:
             catalog.check(self.path, self.card, path)
             from zoo.inference.litert import LiteRT
 
             computes = LiteRT(path)
         else:
-            served = (
-                self.path / file
-                for file in self.card.files
-                if file.startswith(f"{self._version.name}/")
-            )
+            files = (self.path / file for file in self.card.files)
+            served = (file for file in files if self._version in file.parents)
             catalog.check(
-                self.path, self.card, *(file for file in served if "assets.extra" not in file.parts)
+                self.path,
+                self.card,
+                *(file for file in served if artifact.ASSETS not in file.parts),
             )
             from zoo.inference.saved_model import SavedModel
 
@@ -164,38 +157,21 @@ class CatalogModel(Artifact):
 
 
 class KerasFile(StoredModel):
-    """A Keras file, of which nothing is known that is not in the model."""
+    """Keras file, of which only the model itself is known."""
 
     kind = "a Keras file"
     runtimes = ("keras",)
 
     @cached_property
     def card(self):
-        model, recipe = self._model, self._recipe()
-        return catalog.Card(
-            name=self.name,
-            family=type(model).__name__,
-            dataset=recipe["dataset"],
-            paper=recipe["paper"],
-            parameters=model.parameters,
-            latent_dim=model.latent_dim,
-            image_shape=model.image_shape,
-            num_classes=model.num_classes,
-            **model.description(),
-            recipe=recipe,
-            files={},
-        )
+        from zoo import publishing
+
+        return publishing.card_of(self._model, self.name, self._recipe())
 
     def artifact(self, folder):
-        from zoo.export import saved_model
+        from zoo import publishing
 
-        folder.mkdir(parents=True, exist_ok=True)
-        saved_model.write(self._model, folder / "1")
-        files = sorted(path for path in folder.rglob("*") if path.is_file())
-        described = {path.relative_to(folder).as_posix(): catalog.describe(path) for path in files}
-        (folder / catalog.CARD).write_text(
-            replace(self.card, files=described).to_json(), encoding="utf-8"
-        )
+        publishing.write_unmeasured(self._model, self.card, folder)
         return folder
 
     @cached_property
@@ -207,71 +183,57 @@ class KerasFile(StoredModel):
     def _load(self, runtime):
         return self._model
 
-    def _recipe(self) -> dict:
-        """The recipe of the card, with the constructor's arguments and nothing else."""
-        keys = [field.name for field in fields(recipes.Recipe)] + [
-            "epochs",
-            "kept",
-            "wall_clock_seconds",
-        ]
-        config = json.loads(json.dumps(self._model.get_config(), default=str))
-        arguments = {
-            key: value
-            for key, value in config.items()
-            if value is not None and key not in ("name", "dtype", "layers_trainable")
-        }
-        return dict.fromkeys(keys) | {"family": type(self._model).__name__, "model": arguments}
+    def _recipe(self) -> dict | None:
+        return None
 
 
-class Run(KerasFile):
-    """The folder of a run of ``zoo train``."""
+class StoredRun(KerasFile):
+    """Folder of a run of ``zoo train``."""
 
     kind = "a run"
 
     @cached_property
-    def _trained(self):
+    def _run(self):
         from zoo import training
 
-        return training.load(self.path)
+        return training.Run(self.path)
 
-    @property
+    @cached_property
     def _model(self):
-        return self._trained[1]
+        return self._run.trained_model()
 
     def _recipe(self):
-        from zoo import training
-
-        recipe = self._trained[0]
-        return asdict(recipe) | training.outcome(recipe, self.path)
+        return asdict(self._run.read_recipe()) | self._run.outcome()
 
 
 def find(name) -> StoredModel:
     """Finds a model by its name or path, without loading it.
 
     Args:
-        name: a catalog name, which comes first; else the folder of a run or of an artifact, or a
-            Keras file. "./NAME" is always a path.
+        name: A catalog name, which comes first; otherwise the folder of a run or of an artifact, or
+            a Keras file. "./NAME" is always a path.
 
     Raises:
-        ValueError: where there is no such model.
+        ValueError: If there is no such model.
     """
     given, path = str(name), Path(name)
     if given in catalog.list_models():
         return CatalogModel(given, catalog.directory(given))
     if path.is_file() and path.suffix == ".keras":
         return KerasFile(given, path)
-    if (path / catalog.CARD).is_file():
+    if (path / artifact.CARD).is_file():
         return Artifact(given, path)
     if (path / recipes.FILE).is_file():
-        return Run(given, path)
+        return StoredRun(given, path)
     if path.exists():
         kind = (
-            f"a folder with neither {catalog.CARD} nor {recipes.FILE}"
+            f"a folder with neither {artifact.CARD} nor {recipes.FILE}"
             if path.is_dir()
             else "another file"
         )
         raise ValueError(
-            f"{given} must be a catalog name, the folder of a run or of an artifact, or a .keras file; received: {kind}."
+            f"{given} must be a catalog name, the folder of a run or of an artifact, or a .keras "
+            f"file; received: {kind}."
         )
     beside = [str(other) for other in path.parent.glob("*") if _is_model(other)]
     raise ValueError(
@@ -281,29 +243,24 @@ def find(name) -> StoredModel:
 
 def _is_model(path: Path) -> bool:
     return path.suffix == ".keras" or any(
-        (path / file).is_file() for file in (catalog.CARD, recipes.FILE)
+        (path / file).is_file() for file in (artifact.CARD, recipes.FILE)
     )
 
 
 def load(name, runtime: str = "keras"):
-    """See ``zoo.load``."""
+    """Loads a model, see ``zoo.load``."""
     return find(name).load(runtime)
 
 
-def as_artifact(name, folder) -> Path:
-    """The folder of a model as an artifact, see ``StoredModel.artifact``."""
-    return find(name).artifact(Path(folder))
-
-
 def artifacts(names, folder) -> dict[str, Path]:
-    """Artifacts of several models for a server, by the names that they are served under.
+    """Returns the artifacts of several models for a server, by the names that they are served as.
 
     Args:
-        names: names or paths of models.
-        folder: where the artifacts of runs and Keras files are written.
+        names: Names or paths of models.
+        folder: Folder to which the artifacts of runs and Keras files are written.
 
     Raises:
-        ValueError: where two have the same name, or there is no such model.
+        ValueError: If two have the same name, or there is no such model.
     """
     models = {}
     for model in map(find, names):

@@ -1,148 +1,139 @@
-"""Negative log-likelihood of the test set by importance sampling, as Burda et al. 2015 measure it (section 5)."""
+"""Negative log-likelihood of test images by importance sampling (Burda et al. 2015, section 5)."""
 
 import math
 
 import numpy as np
 
-from zoo import datasets
+from zoo.evaluation.metric import Metric, mean_of
+from zoo.evaluation.splits import Splits
 from zoo.inference.noise import normal
-from zoo.recipes import Recipe
 
 # Images between two reports of progress.
 ROWS = 50
-# Half a step of a probability in int8: what reads 0 may be as likely as this.
+# Half a step of a probability in int8: a pixel that reads 0 may have this probability.
 HALF_STEP = 1 / 512
 
 
-def negative_log_likelihood(
-    model,
-    recipe: Recipe,
-    *,
-    samples: int,
-    proposal: str = "posterior",
-    split: str = "test",
-    data_dir=None,
-    progress=None,
-) -> dict:
-    """Measures −log p(x), or −log p(x | condition), in nats an image: the mean over a split, with its standard error.
+class NegativeLogLikelihood(Metric):
+    """Mean of −log p(x), or of −log p(x | condition), in nats for each image.
 
     A model that was trained with dynamic binarization is measured on one fixed Bernoulli draw of
-    each image, of seed 0.
+    each image.
 
     Args:
-        model: a variational model on the Keras runtime.
-        recipe: how it was trained, which says how the images are made.
-        samples: importance samples an image.
-        proposal: where they come from, as in ``Variational.log_likelihood``.
-        split: a split of the recipe's data set.
-        data_dir: where tensorflow-datasets keeps its data.
-        progress: called with the numbers of images done and of all images.
-
-    Returns:
-        {value, stderr, n, split, protocol}.
+        proposal: Distribution of the importance samples, as in
+            ``VariationalModel.log_likelihood``.
     """
 
-    def log_likelihood(images, given, start):
-        return model.log_likelihood(images, samples=samples, seed=start, proposal=proposal, **given)
+    methods = ("log_likelihood",)
+    on_first_images = True
 
-    drawn = (
-        "importance samples from the posterior"
-        if proposal == "posterior"
-        else "Monte Carlo samples from the prior"
-    )
-    return _measure(log_likelihood, recipe, split, f"{samples} {drawn}", data_dir, progress)
+    def __init__(self, proposal: str):
+        self.proposal = proposal
+
+    def measure(self, model, data, *, samples=500, images=None, progress=None):
+        """Measures with ``samples`` importance samples for each of the first ``images`` images."""
+
+        def log_likelihood(rows, given, start):
+            return model.log_likelihood(
+                rows, samples=samples, seed=start, proposal=self.proposal, **given
+            )
+
+        drawn = (
+            "importance samples from the posterior"
+            if self.proposal == "posterior"
+            else "Monte Carlo samples from the prior"
+        )
+        return _mean(log_likelihood, model, data, images, f"{samples} {drawn}", progress)
 
 
-def decoded_likelihood(
-    model,
-    recipe: Recipe,
-    *,
-    samples: int = 100,
-    split: str = "test[:1000]",
-    data_dir=None,
-    progress=None,
-) -> dict:
-    """The same from outside, on any runtime: p(x | z) is of Bernoulli pixels with the decoded image as their means.
+class DecodedLikelihood(Metric):
+    """The same for Bernoulli pixels whose means are the decoded image, on any runtime.
 
-    Of the model only ``encode`` and ``decode`` are used; the rest is NumPy, in float64. Means are
-    kept ``HALF_STEP`` away from 0 and 1, which an int8 image contains.
-
-    Args:
-        model: a variational model of Bernoulli likelihood, on any runtime.
-        samples: importance samples from the posterior an image.
-        recipe, split, data_dir, progress: as in ``negative_log_likelihood``.
-
-    Returns:
-        {value, stderr, n, split, protocol}.
-
-    Raises:
-        ValueError: where the likelihood is another one.
+    The model computes ``encode``, ``decode`` and its prior; everything else is NumPy in float64.
+    Means are kept ``HALF_STEP`` away from 0 and 1, which an int8 image contains.
     """
-    if recipe.model.get("likelihood", "bernoulli") != "bernoulli":
-        raise ValueError(
-            "nll_decoded takes decoded images as means of Bernoulli pixels, but the likelihood is gaussian."
+
+    methods = ("encode", "decode")
+    on_first_images = True
+
+    def measure(self, model, data, *, samples=100, images=1000, progress=None):
+        """Measures with ``samples`` importance samples for each of the first ``images`` images."""
+        likelihood = getattr(model, "likelihood", None)  # Only Keras knows it.
+        if likelihood is not None and "nll_decoded" not in likelihood.evaluation_metrics:
+            raise ValueError(
+                "nll_decoded must be measured on a model with the likelihood 'bernoulli', because "
+                "it uses decoded images as means of Bernoulli pixels; received: "
+                f"{type(likelihood).__name__}."
+            )
+        unknown = _unknown_pixels(model)
+
+        def log_likelihood(rows, given, start):
+            mean, log_var = (np.float64(part) for part in model.encode(rows, **given))
+            return [
+                one(rows[i], mean[i], log_var[i], repeated(given, i), start + i)
+                for i in range(len(rows))
+            ]
+
+        def repeated(given, i):
+            return {
+                name: np.repeat(rows[i : i + 1], samples, axis=0) for name, rows in given.items()
+            }
+
+        def one(image, mean, log_var, given, number):
+            noise = normal(np.arange(samples) + number * samples, model.latent_dim)
+            z = mean + np.exp(log_var / 2) * noise
+            log_prior = (
+                model.log_prior(z, **given) if model.has("log_prior") else _normal_log_prob(z)
+            )
+            p = np.clip(np.float64(model.decode(z, **given)), HALF_STEP, 1 - HALF_STEP)
+            log_prob = image * np.log(p) + (1 - image) * np.log(1 - p)
+            log_ratio = log_prior - _normal_log_prob(noise) + 0.5 * log_var.sum()
+            log_weight = np.where(unknown, log_prob, 0).sum(axis=(1, 2, 3)) + log_ratio
+            return np.logaddexp.reduce(log_weight) - math.log(samples)
+
+        drawn = (
+            f"{samples} importance samples from the posterior; Bernoulli pixels whose means are "
+            "the decoded images, limited to [1/512, 511/512]"
         )
+        return _mean(log_likelihood, model, data, images, drawn, progress)
 
-    def log_likelihood(images, given, start):
-        mean, log_var = (np.float64(part) for part in model.encode(images, **given))
-        return [
-            one(images[i], mean[i], log_var[i], row(given, i), start + i)
-            for i in range(len(images))
-        ]
 
-    def row(given, i):
-        return {name: np.repeat(rows[i : i + 1], samples, axis=0) for name, rows in given.items()}
-
-    def one(image, mean, log_var, given, number):
-        noise = normal(np.arange(samples) + number * samples, model.latent_dim)
-        z = mean + np.exp(log_var / 2) * noise
-        log_prior = model.log_prior(z, **given) if model.has("log_prior") else _normal_log_prob(z)
-        p = np.clip(np.float64(model.decode(z, **given)), HALF_STEP, 1 - HALF_STEP)
-        log_prob = np.where(open_, image * np.log(p) + (1 - image) * np.log(1 - p), 0).sum(
-            axis=(1, 2, 3)
-        )
-        log_ratio = log_prior - _normal_log_prob(noise) + 0.5 * log_var.sum()
-        return np.logaddexp.reduce(log_prob + log_ratio) - math.log(samples)
-
-    open_ = np.ones(model.image_shape, bool)
+def _unknown_pixels(model):
+    """Returns which pixels the condition does not give, bool ``(height, width, channels)``."""
+    unknown = np.ones(model.image_shape, bool)
     if model.condition_at:
         (top, left), (height, width, _) = model.condition_at, model.condition_shape
-        open_[top : top + height, left : left + width] = False
-    drawn = f"{samples} importance samples from the posterior; pixels as likely as decoded images, within [1/512, 511/512], say"
-    return _measure(log_likelihood, recipe, split, drawn, data_dir, progress)
+        unknown[top : top + height, left : left + width] = False
+    return unknown
 
 
 def _normal_log_prob(z):
-    """log N(z; 0, I) in nats, ``(n,)``."""
+    """Returns log N(z; 0, I) in nats, ``(n,)``."""
     return -0.5 * (z**2 + math.log(2 * math.pi)).sum(axis=1)
 
 
-def _measure(log_likelihood, recipe, split, drawn, data_dir, progress) -> dict:
-    """The mean of −log_likelihood(images, {"labels" or "condition": …}, number of the first image) over a split."""
-    grey, labels = datasets.load(recipe.dataset, split, data_dir)
-    images = datasets.binarize(grey) if recipe.binarize else grey
-    condition = recipe.condition_of(images, labels)
-    name = "labels" if recipe.condition == "label" else "condition"
+def _mean(log_likelihood, model, data: Splits, n, drawn, progress) -> dict:
+    """Returns the mean of −log_likelihood(images, given, number of the first image)."""
+    images, given = data.first("test", model, n)
     values = []
     for start in range(0, len(images), ROWS):
         rows = slice(start, start + ROWS)
-        given = {} if condition is None else {name: condition[rows]}
-        values.append(-np.asarray(log_likelihood(images[rows], given, start)))
+        of_rows = {name: values[rows] for name, values in given.items()}
+        values.extend(-np.asarray(log_likelihood(images[rows], of_rows, start)))
         if progress:
-            progress(start + len(values[-1]), len(images))
-    values = np.concatenate(values).astype(np.float64)
+            progress(len(values), len(images))
     pixels = (
         "each image binarized once with seed 0"
-        if recipe.binarize
+        if data.binarized
         else "grey pixels as Bernoulli means"
     )
-    given = {"label": ", given the label", "patch": ", of the pixels that are not given", None: ""}[
-        recipe.condition
-    ]
-    return {
-        "value": float(values.mean()),
-        "stderr": float(values.std(ddof=1) / np.sqrt(len(values))),
-        "n": len(values),
-        "split": split,
-        "protocol": f"nats an image{given}; {drawn}; {pixels}",
+    conditional = ""
+    if model.num_classes:
+        conditional = ", given the label"
+    elif model.condition_at:
+        conditional = ", of the pixels that are not given"
+    return mean_of(values) | {
+        "split": data.described("test", n),
+        "protocol": f"nats for each image{conditional}; {drawn}; {pixels}",
     }

@@ -1,27 +1,29 @@
-"""Log-likelihood of a Parzen window over samples, as Goodfellow et al. 2014 measure it (section 5)."""
+"""Log-likelihood of a Parzen window over samples (Goodfellow et al. 2014, section 5)."""
 
 import math
 
 import numpy as np
 import tensorflow as tf
 
-from zoo import datasets
-from zoo.recipes import Recipe
+from zoo.evaluation.metric import Metric, mean_of
 
-# The bandwidths to choose from, and how many validation images choose: those of the authors' code.
+# The bandwidths to choose from and the number of validation images, as in the authors' code.
 BANDWIDTHS = np.logspace(-1, 0, 10)
 CHOOSING = 1000
-# Images whose distances to all centres are held at once.
+# Images whose distances to all centers are in memory at once.
 ROWS = 500
 
 
 def log_density(images, centers, bandwidths) -> np.ndarray:
-    """log of the mean of Gaussians N(center, bandwidth² I), in nats: float64 ``(bandwidths, n)``.
+    """Computes the log of the mean of Gaussians N(center, bandwidth² I), in nats.
 
     Args:
         images: float ``(n, height, width, channels)``.
         centers: float ``(m, height, width, channels)``.
-        bandwidths: the standard deviations.
+        bandwidths: The standard deviations.
+
+    Returns:
+        float64 ``(bandwidths, n)``.
     """
     images, centers = (np.reshape(x, (len(x), -1)).astype(np.float32) for x in (images, centers))
     constant = math.log(len(centers)) + images.shape[1] * np.log(
@@ -52,41 +54,26 @@ def _log_sums(images, centers, bandwidths):
     )
 
 
-def parzen(
-    model,
-    recipe: Recipe,
-    *,
-    samples: int = 10_000,
-    split: str = "test",
-    data_dir=None,
-    progress=None,
-) -> dict:
-    """Mean log-density of a split under a Parzen window over samples, its bandwidth chosen on validation images.
+class Parzen(Metric):
+    """Mean log-density of test images under a Parzen window over samples, in nats.
 
-    Args:
-        model: on any runtime.
-        recipe: how it was trained; its ``validation`` names the images of which the first 1,000
-            choose the bandwidth.
-        samples: how many to draw, of seeds 0, 1, 2 …
-        split: a split of the recipe's data set.
-        data_dir: where tensorflow-datasets keeps its data.
-        progress: not called; this takes seconds.
-
-    Returns:
-        {value, stderr, n, split, protocol}, in nats.
+    The bandwidth is chosen on the first ``CHOOSING`` validation images.
     """
-    centers = model.sample(samples)
-    choosing, _ = datasets.load(recipe.dataset, recipe.validation, data_dir)
-    bandwidth = BANDWIDTHS[
-        log_density(choosing[:CHOOSING], centers, BANDWIDTHS).mean(axis=1).argmax()
-    ]
-    images, _ = datasets.load(recipe.dataset, split, data_dir)
-    values = log_density(images, centers, [bandwidth])[0]
-    return {
-        "value": float(values.mean()),
-        "stderr": float(values.std(ddof=1) / np.sqrt(len(values))),
-        "n": len(values),
-        "split": split,
-        "protocol": f"nats an image; Gaussian Parzen window over {samples:,} samples, standard deviation of "
-        f"logspace(-1, 0, 10) chosen on the first {CHOOSING:,} images of {recipe.validation}; grey pixels in [0, 1]",
-    }
+
+    methods = ("sample",)
+    splits = ("test", "validation")
+    higher_is_better = True
+
+    def measure(self, model, data, *, samples=10_000, progress=None):
+        """Measures with ``samples`` samples, of seeds 0, 1, 2, …; this takes seconds."""
+        centers = model.sample(samples)
+        choosing, _ = data.source("validation").first(CHOOSING)
+        densities = log_density(choosing, centers, BANDWIDTHS)
+        bandwidth = BANDWIDTHS[densities.mean(axis=1).argmax()]
+        images, _ = data.source("test").first()
+        return mean_of(log_density(images, centers, [bandwidth])[0]) | {
+            "split": data.described("test"),
+            "protocol": f"nats for each image; Gaussian Parzen window over {samples:,} samples, "
+            f"standard deviation of logspace(-1, 0, 10) chosen on the first {CHOOSING:,} images of "
+            f"{data.described('validation')}; grey pixels in [0, 1]",
+        }

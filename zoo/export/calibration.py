@@ -1,39 +1,33 @@
-"""Inputs of a model's signatures from which int8 files take the ranges of their activations."""
+"""Inputs of a model's signatures from which an int8 file takes the ranges of its activations."""
 
 import numpy as np
 
-from zoo import datasets
+from zoo.data import for_model
 from zoo.inference.noise import normal
 
 SAMPLES = 300
 
 
-def samples(model, recipe, data_dir=None) -> dict:
-    """Returns inputs of each signature of a TF Lite file, as ``model.calibration_inputs`` makes them.
+def samples(model, source=None) -> dict:
+    """Returns inputs of each signature of a TF Lite file, see ``GenerativeModel.calibration_inputs``.
 
     Args:
-        model: on the Keras runtime.
-        recipe: how it was trained, which names the data set.
-        data_dir: where tensorflow-datasets keeps its data.
+        model: On the Keras runtime.
+        source: ``zoo.data.Source`` of training images. It may be None for a model whose
+            ``calibrates_on_images`` is False.
 
     Returns:
-        {signature: {input: array}}, ``SAMPLES`` rows each, or as many as the data set has.
+        {signature: {input: array}}, ``SAMPLES`` rows, or as many as the source has.
 
     Raises:
-        FileNotFoundError: If the data set is needed and is neither on this machine nor can be
-            downloaded.
+        ValueError: If the model needs images and there is no source, or it has other images.
     """
     noise = normal(np.arange(SAMPLES), model.latent_dim)
+    names = [spec.name for spec in model.condition_spec()]
     if not model.calibrates_on_images:
-        label = (
-            {"label": np.arange(SAMPLES, dtype=np.int32) % model.num_classes}
-            if model.num_classes
-            else {}
-        )
-        return model.calibration_inputs(None, label, noise)
-    images, labels = datasets.load(recipe.dataset, recipe.split, data_dir)
-    images = datasets.binarize(images[:SAMPLES]) if recipe.binarize else images[:SAMPLES]
-    condition = {
-        spec.name: recipe.condition_of(images, labels)[:SAMPLES] for spec in model.condition_spec()
-    }
-    return model.calibration_inputs(images, condition, noise[: len(images)])
+        label = np.arange(SAMPLES, dtype=np.int32) % (model.num_classes or 1)
+        return model.calibration_inputs(None, dict.fromkeys(names, label), noise)
+    if source is None:
+        raise ValueError("source must be a zoo.data.Source for this model; received: None.")
+    images, conditions = for_model(source, model).first(SAMPLES)
+    return model.calibration_inputs(images, dict.fromkeys(names, conditions), noise[: len(images)])

@@ -79,15 +79,21 @@ def normal(seeds, size: int) -> np.ndarray:
     return pairs.reshape(len(u), -1)[:, :size].astype(np.float32)
 
 
-def normal_tensor(seeds, size: int):
-    """``normal`` as TensorFlow operations, for the graph of a SavedModel: int64 ``(n,)`` to float32 ``(n, size)``."""
+def uniform_tensor(seeds, size: int):
+    """Computes ``uniform`` in a TensorFlow graph, int64 ``(n,)`` to float64 ``(n, size)``."""
     import tensorflow as tf
 
     blocks = tf.range(-(-size // 4), dtype=tf.int64)[None]
     words = tf.stack(_words(seeds[:, None], blocks), axis=-1)
     u = (tf.cast(words, tf.float64) + 0.5) / 2**24
-    radius, angle = tf.sqrt(-2 * tf.math.log(u[..., 0::2])), 2 * np.pi * u[..., 1::2]
+    return tf.reshape(u, [tf.shape(seeds)[0], 4 * blocks.shape[1]])[:, :size]
+
+
+def normal_tensor(seeds, size: int):
+    """Computes ``normal`` in a TensorFlow graph, int64 ``(n,)`` to float32 ``(n, size)``."""
+    import tensorflow as tf
+
+    u = uniform_tensor(seeds, -(-size // 4) * 4)
+    radius, angle = tf.sqrt(-2 * tf.math.log(u[:, 0::2])), 2 * np.pi * u[:, 1::2]
     pairs = tf.stack([radius * tf.cos(angle), radius * tf.sin(angle)], axis=-1)
-    return tf.cast(
-        tf.reshape(pairs, [tf.shape(seeds)[0], 4 * blocks.shape[1]])[:, :size], tf.float32
-    )
+    return tf.cast(tf.reshape(pairs, tf.shape(u))[:, :size], tf.float32)

@@ -86,8 +86,17 @@ class GenerativeModel(methods.Conditional, keras.Model):
         """Number of parameters, {"generator": those that compute an image, "total": all}."""
         raise NotImplementedError
 
+    @property
+    def evaluation_metrics(self) -> dict:
+        """Metrics of ``zoo.evaluation`` and their settings, for a model without a recipe."""
+        return {}
+
     def adapt(self, images) -> None:
-        """Initializes an untrained model from training images, for the families that gain by it."""
+        """Initializes an untrained model from training images, for the families that gain by it.
+
+        Args:
+            images: ``zoo.data.Source``, or data of which ``zoo.data.get`` makes one.
+        """
 
     def calibration_inputs(self, images, condition, noise) -> dict:
         """Returns the inputs of each signature from which an int8 file takes the ranges of its activations.
@@ -262,8 +271,9 @@ class GenerativeModel(methods.Conditional, keras.Model):
     def fit(self, *args, **kwargs):
         """Trains the model as ``keras.Model.fit`` does.
 
-        Sample weights and class weights follow Keras's reduction: the mean over a batch of weight
-        times loss. In an adversarial model they apply to the terms of real images.
+        ``x`` and ``validation_data`` may also be a ``zoo.data.Source``. Sample weights and class
+        weights follow Keras's reduction: the mean over a batch of weight times loss. In an
+        adversarial model they apply to the terms of real images.
 
         Raises:
             ValueError: If the images are not floating-point numbers in [0, 1] of the model's
@@ -271,16 +281,10 @@ class GenerativeModel(methods.Conditional, keras.Model):
                 fit. The first batch is validated before training starts.
         """
         given = _arguments(keras.Model.fit, self, args, kwargs)
+        given = batches.for_training(self, given)
         given.update(self._validated(given))
         if given.get("validation_data") is not None:
-            images, condition, weights = keras.utils.unpack_x_y_sample_weight(
-                given["validation_data"]
-            )
-            checked = self._validated({"x": images, "y": condition, "sample_weight": weights})
-            if checked["y"] is not None:
-                given["validation_data"] = tuple(
-                    part for part in checked.values() if part is not None
-                )
+            given["validation_data"] = self._validated_validation_data(given)
         # Here, not in the graph: it would create their variables in a function that an error can
         # leave half traced.
         with self.distribute_strategy.scope():
@@ -290,7 +294,7 @@ class GenerativeModel(methods.Conditional, keras.Model):
 
     def evaluate(self, *args, **kwargs):
         """Computes the metrics on a data set as ``keras.Model.evaluate`` does. Errors as in ``fit``."""
-        given = _arguments(keras.Model.evaluate, self, args, kwargs)
+        given = batches.for_evaluation(self, _arguments(keras.Model.evaluate, self, args, kwargs))
         if (
             "_use_cached_eval_dataset" not in kwargs
         ):  # In ``fit`` the validation data have been validated.
@@ -325,6 +329,19 @@ class GenerativeModel(methods.Conditional, keras.Model):
         self._validated({"x": x, "y": y, "sample_weight": sample_weight})
         with _plain_errors():
             return super().test_on_batch(x, y, sample_weight, **kwargs)
+
+    def _validated_validation_data(self, given):
+        """Validates ``validation_data`` of ``fit`` and returns it in the form that Keras takes."""
+        images, condition, weights = keras.utils.unpack_x_y_sample_weight(given["validation_data"])
+        checked = batches.for_evaluation(
+            self, {"x": images, "batch_size": given.get("validation_batch_size")}
+        )
+        if checked["x"] is not images:
+            return checked["x"]
+        checked = self._validated({"x": images, "y": condition, "sample_weight": weights})
+        if checked["y"] is None:
+            return given["validation_data"]
+        return tuple(part for part in checked.values() if part is not None)
 
     def _validated(self, given) -> dict:
         """Validates the first batch of the arguments of ``fit``, and returns x, y and sample_weight."""

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from zoo import data
 from zoo.inference import validation
 
 IMAGES_IN_RANGE = (
@@ -14,6 +15,44 @@ LABELS_IN_RANGE = (
 )
 TOO_SMALL = "A batch must have at least discriminator_steps images; received: a smaller one."
 SENTENCES = [IMAGES_IN_RANGE, LABELS_IN_RANGE, TOO_SMALL]
+BATCH_SIZE = 32  # The default of Keras.
+
+
+def for_training(model, given: dict) -> dict:
+    """Replaces a ``zoo.data.Source`` among the arguments of ``fit`` by its batches.
+
+    Each epoch has a new order, and the batches depend on the model's seed and the step alone.
+
+    Raises:
+        ValueError: If the model cannot be trained on the source, see ``zoo.data.for_model``.
+    """
+    if not isinstance(given.get("x"), data.Source):
+        return given
+    source, size = _source(model, given)
+    steps = given.get("steps_per_epoch") or source.steps_per_epoch(size)
+    start = (given.get("initial_epoch") or 0) * steps
+    images = source.batches(size, model.seed, start)
+    return _without_arrays(given) | {"x": images, "steps_per_epoch": steps, "shuffle": False}
+
+
+def for_evaluation(model, given: dict) -> dict:
+    """Replaces a ``zoo.data.Source`` among the arguments of ``evaluate`` by one pass over it."""
+    if not isinstance(given.get("x"), data.Source):
+        return given
+    source, size = _source(model, given)
+    return _without_arrays(given) | {"x": source.batches(size)}
+
+
+def _source(model, given):
+    source = data.for_model(given["x"], model)
+    for name in ("y", "sample_weight"):
+        if given.get(name) is not None:
+            raise ValueError(f"{name} must not be given with a zoo.data.Source as x.")
+    return source, given.get("batch_size") or min(BATCH_SIZE, len(source))
+
+
+def _without_arrays(given):
+    return {name: value for name, value in given.items() if name != "batch_size"}
 
 
 def first(x, y, sample_weight) -> tuple | None:

@@ -171,6 +171,10 @@ class AdversarialModel(methods.Decodes, base.GenerativeModel):
             )
         }
 
+    @property
+    def evaluation_metrics(self):
+        return {"nearest_neighbor": {}} if self.num_classes else {}
+
     def optimizers(self):
         return {
             "generator_optimizer": (1, self.generator.trainable_variables),

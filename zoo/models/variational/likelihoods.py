@@ -5,6 +5,7 @@ A likelihood is a small object with a written contract, so that a new one is one
 """
 
 import math
+from typing import ClassVar
 
 import keras
 import tensorflow as tf
@@ -23,9 +24,12 @@ class Likelihood(choices.Configurable):
     Attributes:
         parameters: Number of values of the decoder's output for each value of an image, along the
             channels.
+        evaluation_metrics: Metrics of ``zoo.evaluation`` and their settings that only a model with
+            this likelihood has.
     """
 
     parameters: int = 1
+    evaluation_metrics: ClassVar = {}
 
     def log_prob(self, images, output):
         """Computes log p(x | z) of each value in nats, of the images' shape.
@@ -54,6 +58,8 @@ class Bernoulli(Likelihood):
 
     Kingma & Welling 2013, appendix C.1.
     """
+
+    evaluation_metrics: ClassVar = {"nll_decoded": {}}
 
     def log_prob(self, images, output):
         """x log p + (1 − x) log(1 − p), from the logit of p."""

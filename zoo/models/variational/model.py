@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
+from zoo import data
 from zoo.inference import methods, validation
 from zoo.models import base
 from zoo.models.variational import likelihoods, networks, priors
@@ -122,21 +123,30 @@ class VariationalModel(
         generator = self.decoder.count_params() + self.prior.count_params()
         return {"generator": generator, "total": self.count_params()}
 
+    @property
+    def evaluation_metrics(self):
+        return {"nll": {"samples": 500}} | self.likelihood.evaluation_metrics
+
     def adapt(self, images) -> None:
-        """Starts an untrained model from the mean image of the data, which saves the first epochs.
+        """Initializes the biases from the mean training image, which saves the first epochs.
 
         Args:
-            images: float ``(n, height, width, channels)`` in [0, 1].
+            images: ``zoo.data.Source``, or data of which ``zoo.data.get`` makes one.
 
         Raises:
-            ValueError: If the images are not as above.
+            ValueError: If the images are of another shape than the model's.
         """
-        mean = validation.images(images, self.image_shape).mean(axis=0)
+        source = data.for_model(data.get(images), self)
+        total = np.zeros(self.image_shape)
+        for batch in source.batches(min(1000, len(source))):
+            batch = batch[0] if isinstance(batch, tuple) else batch
+            total += np.sum(batch, axis=0, dtype=np.float64)
+        mean = np.float32(total / len(source))
         networks.start_from_mean(self.encoder, self.decoder, self.likelihood, mean)
 
-    def train_step(self, data):
+    def train_step(self, element):
         """One step of gradient descent on the negative bound."""
-        images, condition, weights = self.unpack(data)
+        images, condition, weights = self.unpack(element)
         noise = self._noise(images, step=self.optimizer.iterations)
         with tf.GradientTape() as tape:
             loss, reconstruction, kl = self.negative_elbo(
@@ -146,8 +156,8 @@ class VariationalModel(
         self.apply_gradients(tape, scaled, self.optimizer, self.trainable_variables)
         return self.report(loss, reconstruction, kl)
 
-    def test_step(self, data):
-        images, condition, weights = self.unpack(data)
+    def test_step(self, element):
+        images, condition, weights = self.unpack(element)
         return self.report(
             *self.negative_elbo(images, condition, self._noise(images, step=-1), weights)
         )

@@ -1,0 +1,8 @@
+"""Data sources: images in memory and from tensorflow-datasets, and views of them."""
+
+from zoo.data.memory import MemorySource
+from zoo.data.source import Source, get
+from zoo.data.tfds import tfds
+from zoo.data.views import Binarized, WithPatch, for_model
+
+__all__ = ["Binarized", "MemorySource", "Source", "WithPatch", "for_model", "get", "tfds"]

@@ -1,0 +1,138 @@
+"""Interface of data sources, and the order in which sources with random access give their images."""
+
+import numpy as np
+import tensorflow as tf
+
+from zoo.inference import validation
+
+
+class Source:
+    """Data set of images, in the form that training, evaluation and calibration take.
+
+    A subclass sets the attributes and implements ``__len__``, ``batches`` and ``first``. An element
+    is an image, or a pair (image, condition), where the condition is an int32 label or a float32
+    tensor.
+
+    Attributes:
+        image_shape: (height, width, channels).
+        classes: Tuple of the names of the labels, or None if the images have no labels.
+    """
+
+    image_shape: tuple
+    classes: tuple | None = None
+
+    def __len__(self) -> int:
+        """Returns the number of images."""
+        raise NotImplementedError
+
+    def batches(
+        self, batch_size: int, seed: int | None = None, start_step: int = 0, shard=(0, 1)
+    ) -> tf.data.Dataset:
+        """Returns batches of images, or of (images, conditions).
+
+        Args:
+            batch_size: Images in a batch, those of all shards together.
+            seed: None gives one pass in order, where the last batch may be smaller. An integer
+                gives training data without end: a new order in each epoch, and only full batches.
+                The same seed gives the same batches.
+            start_step: Number of batches to skip, so that an interrupted training continues.
+            shard: (index, count). Each of ``count`` workers reads its own slice of every batch.
+
+        Returns:
+            tf.data.Dataset of float32 ``(n, height, width, channels)`` in [0, 1], alone or with
+            int32 ``(n,)`` or float32 ``(n, …)``.
+
+        Raises:
+            ValueError: If an argument is not as above, or a batch has more images than the source.
+        """
+        raise NotImplementedError
+
+    def first(self, n: int | None = None) -> tuple:
+        """Returns the first n images, or all, as arrays.
+
+        Returns:
+            (images, conditions): float32 ``(n, height, width, channels)`` in [0, 1], and int32
+            ``(n,)``, float32 ``(n, …)`` or None.
+        """
+        raise NotImplementedError
+
+    def steps_per_epoch(self, batch_size: int) -> int:
+        """Returns the number of full batches in an epoch.
+
+        Raises:
+            ValueError: If there is none.
+        """
+        if validation.positive_int(batch_size, "batch_size") > len(self):
+            raise ValueError(
+                f"batch_size must be at most {len(self)}, the number of images; received: "
+                f"{batch_size}."
+            )
+        return len(self) // batch_size
+
+
+def index_batches(source: Source, batch_size, seed, start_step, shard) -> tf.data.Dataset:
+    """Returns the row numbers of each batch, int64 ``(n,)``, for a source with random access.
+
+    Arguments and errors as in ``Source.batches``.
+    """
+    validation.positive_int(batch_size, "batch_size")
+    if start_step:
+        validation.positive_int(start_step, "start_step")
+    index, count = shard
+    if not 0 <= index < count:
+        raise ValueError(
+            f"shard must be (index, count) with 0 <= index < count; received: {shard}."
+        )
+    if seed is None:
+        batches = tf.data.Dataset.range(len(source)).batch(batch_size).skip(start_step)
+    else:
+        batches = _shuffled(source, batch_size, validation.seed(seed), start_step)
+
+    def slice_of(rows):
+        n = tf.size(rows)
+        return rows[n * index // count : n * (index + 1) // count]
+
+    return batches if count == 1 else batches.map(slice_of)
+
+
+def _shuffled(source, batch_size, seed, start_step):
+    steps, n = source.steps_per_epoch(batch_size), len(source)
+
+    def epoch(number):
+        order = tf.random.experimental.stateless_shuffle(
+            tf.range(n, dtype=tf.int64), seed=tf.stack([seed, number])
+        )
+        return tf.data.Dataset.from_tensor_slices(
+            tf.reshape(order[: steps * batch_size], [steps, batch_size])
+        )
+
+    first, skipped = divmod(start_step, steps)
+    return (
+        tf.data.Dataset.range(first, np.iinfo(np.int64).max // steps).flat_map(epoch).skip(skipped)
+    )
+
+
+def get(data) -> Source:
+    """Returns the source that data stand for.
+
+    Args:
+        data: A ``Source``; images ``(n, height, width, channels)``; a pair of images and labels;
+            or a ``tf.data.Dataset`` of images or of (image, label), batched or not.
+
+    Raises:
+        ValueError: If the data are none of these.
+    """
+    from zoo.data.memory import MemorySource, from_dataset
+
+    if isinstance(data, Source):
+        return data
+    if isinstance(data, tf.data.Dataset):
+        return from_dataset(data)
+    if isinstance(data, tuple) and len(data) == 2:
+        return MemorySource(*data)
+    if hasattr(data, "__array__"):
+        return MemorySource(data)
+    raise ValueError(
+        "Data must be images (n, height, width, channels), a pair (images, labels), a "
+        f"tf.data.Dataset or a zoo.data.Source; received: {validation.short(data)}."
+    )

@@ -1,0 +1,120 @@
+"""Measures models by named metrics."""
+
+import functools
+import inspect
+import math
+import shlex
+
+from zoo.catalog import nearest
+from zoo.evaluation.likelihood import DecodedLikelihood, NegativeLogLikelihood
+from zoo.evaluation.neighbors import ClassShare, NearestNeighbor
+from zoo.evaluation.parzen import Parzen
+from zoo.evaluation.splits import Splits
+
+METRICS = {
+    "nll": NegativeLogLikelihood(proposal="posterior"),
+    "nll_monte_carlo": NegativeLogLikelihood(proposal="prior"),
+    "nll_decoded": DecodedLikelihood(),
+    "parzen": Parzen(),
+    "nearest_neighbor": NearestNeighbor(),
+    "nearest_neighbor_real": NearestNeighbor(real=True),
+    "coverage": ClassShare(),
+    "largest_share": ClassShare(largest=True),
+}
+
+
+def choose(name: str, metrics: dict, names, model, data: Splits) -> dict:
+    """Returns the metrics to measure, {name: settings}.
+
+    Args:
+        name: Name of the model, for the error.
+        metrics: {name: settings} of a recipe.
+        names: Names of some of them, or None for all that the model and the data allow.
+        model: On any runtime.
+        data: The images.
+
+    Raises:
+        ValueError: If one of the names is not among the metrics that can be measured.
+    """
+    known = {
+        metric: settings
+        for metric, settings in metrics.items()
+        if metric in METRICS
+        and all(hasattr(model, method) for method in METRICS[metric].methods)
+        and set(METRICS[metric].splits) <= set(data.names)
+    }
+    for metric in names or ():
+        if metric not in known:
+            raise ValueError(
+                f"{name} cannot be measured by {metric!r} on this runtime{nearest(metric, known)}."
+            )
+    return {metric: known[metric] for metric in names or known}
+
+
+def evaluate(
+    model,
+    name: str | None,
+    metrics: dict,
+    data: Splits,
+    *,
+    anchors: dict | None = None,
+    runtime: str = "keras",
+    images: int | None = None,
+    progress=None,
+) -> list[dict]:
+    """Measures a model.
+
+    Args:
+        model: A model on that runtime.
+        name: Name or path by which ``zoo evaluate`` finds the model, for the command of each
+            metric; None for a model whose data have no name.
+        metrics: {name: settings}, as ``choose`` returns them.
+        data: The images.
+        anchors: {metric: {value, source}}, published values.
+        runtime: Runtime of the model. Unless it is "keras", a metric's name ends in "@runtime".
+        images: Measure on the first so many images at most, for the metrics that are means over
+            images. Their anchor, which belongs to all images, is then None.
+        progress: Called with a metric's name and the numbers of parts done and of all parts.
+
+    Returns:
+        The metrics of a card: {name, value, stderr, n, split, protocol, anchor, command}.
+
+    Raises:
+        ValueError: If a metric does not have one of its settings.
+    """
+    found = []
+    for metric, settings in metrics.items():
+        title = metric if runtime == "keras" else f"{metric}@{runtime}"
+        options = ["--metric", metric]
+        options += [] if runtime == "keras" else ["--runtime", runtime]
+        anchor = (anchors or {}).get(title)
+        if images and METRICS[metric].on_first_images:
+            settings = settings | {"images": min(images, settings.get("images") or images)}
+            options += ["--images", str(images)]
+            anchor = None
+        reporting = functools.partial(progress, title) if progress else None
+        value = measure(metric, model, data, settings, reporting)
+        command = shlex.join(["zoo", "evaluate", name, *options]) if name else None
+        found.append({"name": title} | value | {"anchor": anchor, "command": command})
+    return found
+
+
+def measure(metric: str, model, data: Splits, settings: dict, progress=None) -> dict:
+    """Measures one metric with settings, see ``Metric.measure``.
+
+    Raises:
+        ValueError: If the metric does not have one of the settings.
+    """
+    known = inspect.signature(METRICS[metric].measure).parameters
+    for name in settings:
+        if name not in known or name in ("model", "data", "progress"):
+            settable = sorted(set(known) - {"model", "data", "progress"})
+            raise ValueError(f"metrics.{metric} has no setting {name!r}{nearest(name, settable)}.")
+    return METRICS[metric].measure(model, data, progress=progress, **settings)
+
+
+def better(metric: str, value: float, other: float) -> bool:
+    """Returns whether a value of a metric is better than another one; NaN is worse than any."""
+    if math.isnan(value) or math.isnan(other):
+        return math.isnan(other)
+    return value > other if METRICS[metric].higher_is_better else value < other

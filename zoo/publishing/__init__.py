@@ -1,0 +1,7 @@
+"""Publishing: a trained model becomes an artifact with card, SavedModel, TF Lite files and sheet."""
+
+from zoo.publishing.card import card_of
+from zoo.publishing.publish import publish, publish_with_card
+from zoo.publishing.unmeasured import write_unmeasured
+
+__all__ = ["card_of", "publish", "publish_with_card", "write_unmeasured"]

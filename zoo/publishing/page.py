@@ -1,0 +1,80 @@
+"""Page of an artifact, README.md, from its card."""
+
+from pathlib import Path
+
+from zoo import artifact
+from zoo.catalog import Card
+
+INT8_NAMES = """
+A metric whose name ends in @litert-int8 was measured on model_int8.tflite; the metric without that
+ending is that of the Keras model by the same protocol.
+"""
+NO_INT8 = """
+There is no int8 file, because the model was published without images to calibrate it.
+"""
+NO_METRICS = """
+The model has no metrics, because it was published without images to measure it on.
+"""
+
+
+def text(card: Card, version: Path) -> str:
+    """Returns the page.
+
+    Args:
+        card: Card of the model.
+        version: The version directory.
+    """
+    int8 = (version / artifact.FILES["litert-int8"]).exists()
+    measured_int8 = any(metric["name"].endswith("@litert-int8") for metric in card.metrics)
+    parts = [
+        f"# {card.name}\n\n![samples]({artifact.SHEET})\n\n{_description(card)}\n",
+        f"\n{_table(card)}\n" if card.metrics else NO_METRICS,
+        INT8_NAMES if measured_int8 else "",
+        "" if int8 else NO_INT8,
+        f"\n```\n{_commands(card)}\n```\n",
+    ]
+    return "".join(parts)
+
+
+def _description(card):
+    on = f" on {card.dataset}" if card.dataset else ""
+    after = f", after {card.paper}" if card.paper else ""
+    sentences = [
+        f"{card.family}{on}{after}.",
+        f"{card.parameters['total']:,} parameters, of which the generator has "
+        f"{card.parameters['generator']:,}; latent_dim {card.latent_dim}.",
+    ]
+    if card.recipe["wall_clock_seconds"] is not None:
+        minutes = card.recipe["wall_clock_seconds"] / 60
+        sentences.append(f"Trained for {card.recipe['epochs']} epochs in {minutes:.0f} minutes.")
+    kept, rule = card.recipe["kept"], card.recipe["best"]
+    if kept:
+        sentences.append(
+            f"The model after epoch {kept['epoch']} was kept: of those measured every "
+            f"{rule['every']} epochs it has the best {rule['metric']} on the validation images "
+            f"{card.recipe['validation']}, {kept['value']:.2f}."
+        )
+    return "\n".join(sentences)
+
+
+def _table(card):
+    rows = ["| metric | value | published | protocol | command |", "|---|---|---|---|---|"]
+    for metric in card.metrics:
+        anchor = metric["anchor"]
+        published = f"{anchor['value']} ({anchor['source']})" if anchor else "–"
+        value = f"{metric['value']:.2f} ± {metric['stderr']:.2f}"
+        command = f"`{metric['command']}`" if metric["command"] else "–"
+        rows.append(
+            f"| {metric['name']} | {value} | {published} | {metric['protocol']} | {command} |"
+        )
+    return "\n".join(rows)
+
+
+def _commands(card):
+    commands = [
+        f"zoo sample {card.name}{' --condition PICTURE.png' if card.condition else ''}",
+        f"zoo info {card.name}",
+    ]
+    if card.dataset:
+        commands.append(f"zoo train {card.name}")
+    return "\n".join(commands)

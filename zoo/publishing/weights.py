@@ -1,0 +1,40 @@
+"""Weights as they are shipped: numbers that float16 holds."""
+
+import keras
+import numpy as np
+
+
+def shippable(model) -> keras.Model:
+    """Returns a copy of a model as it is shipped.
+
+    It computes in float32 with weights that float16 holds, so that the TF Lite file with float16
+    weights gives the answers of Keras. It is not compiled, so that a loaded model starts
+    fine-tuning with the default optimizers.
+    """
+    copy = model.in_float32()
+    round_weights(copy)
+    copy.compiled = False
+    return copy
+
+
+def round_weights(model) -> None:
+    """Rounds the weights of a model to numbers that float16 holds.
+
+    TF Lite replaces batch normalization by a factor, gamma / sqrt(variance + epsilon), and a term,
+    beta − mean · factor. These two are rounded.
+    """
+    for variable in model.weights:  # Without the states of seed generators.
+        variable.assign(_half(variable.numpy()))
+    networks = [layer for layer in model.layers if isinstance(layer, keras.Model)]
+    for layer in (layer for network in networks for layer in network.layers):
+        if isinstance(layer, keras.layers.BatchNormalization):
+            gamma, beta, mean, variance = (np.float64(weights) for weights in layer.get_weights())
+            deviation = np.sqrt(variance + layer.epsilon)
+            factor = _half(gamma / deviation)
+            layer.set_weights(
+                [factor * deviation, _half(beta - mean * factor) + mean * factor, mean, variance]
+            )
+
+
+def _half(values):
+    return np.float64(values.astype("float16"))

@@ -1,0 +1,116 @@
+"""Recipes of adversarial models: GAN and DCGAN, plain and conditional on a label."""
+
+from zoo.recipes.papers import GOODFELLOW, RADFORD
+from zoo.recipes.recipe import MUON, Recipe
+
+# The source of the value for nearest_neighbor: the claim of the paper about 50,000 samples. The
+# value is the error that the real images give here, nearest_neighbor_real.
+REAL_IMAGES = (
+    f"{RADFORD}, section 8.1: the test error of the same classifier fitted on the real training "
+    "images"
+)
+
+# The network of the DCGANs for 28x28: 4x4, 7x7 and 14x14 cells before the image.
+SMALL_DCGAN = {
+    "latent_dim": 64,
+    "filters": [128, 96, 64],
+    "kernel_size": 4,
+    "instance_noise": 0.15,
+    "ema": 0.999,
+}
+
+
+def adversarial(
+    family: str, dataset: str, *, model: dict, every: int | None = 4, **settings
+) -> Recipe:
+    """Returns a recipe on grey images.
+
+    Args:
+        family: Class of ``zoo.models``.
+        dataset: Name in tensorflow-datasets.
+        model: Arguments of the class.
+        every: The first metric is measured on validation images every so many epochs, and the best
+            model is kept; None keeps the last one.
+        **settings: Further fields of the recipe.
+    """
+    metrics = {"parzen": {}, "coverage": {}, "largest_share": {}}
+    if "num_classes" in model:
+        metrics = {"nearest_neighbor": {"samples": 50_000}, "nearest_neighbor_real": {}}
+    return Recipe(
+        family=family,
+        model=model,
+        dataset=dataset,
+        split="train[:50000]",
+        validation="train[50000:]",
+        best={"metric": next(iter(metrics)), "every": every} if every else None,
+        binarize=None,
+        metrics=metrics,
+        paper=GOODFELLOW if family == "GAN" else RADFORD,
+        **settings,
+    )
+
+
+def gan(dataset: str, **settings) -> Recipe:
+    """Returns a recipe of the network of Goodfellow et al. with maxout in the discriminator."""
+    return adversarial(
+        "GAN",
+        dataset,
+        # With dropout of its inputs the discriminator would accept strokes with holes. The long
+        # moving average removes speckle.
+        model={
+            "latent_dim": 100,
+            "hidden": [800, 800],
+            "dropout": [0.0, 0.3],
+            "instance_noise": 0.1,
+            "ema": 0.9999,
+        },
+        batch_size=100,
+        optimizer_arguments={"beta_1": 0.5},
+        precision="mixed_bfloat16",
+        **settings,
+    )
+
+
+def dcgan(dataset: str, *, model: dict, cycles: list, **settings) -> Recipe:
+    """Returns a recipe of a convolutional network."""
+    return adversarial(
+        "DCGAN",
+        dataset,
+        model=model,
+        batch_size=64,
+        cycles=cycles,
+        optimizer="Muon",
+        optimizer_arguments=MUON | {"momentum": 0.5, "adam_beta_1": 0.5, "adam_lr_ratio": 0.05},
+        precision="mixed_bfloat16",
+        **settings,
+    )
+
+
+RECIPES = {
+    "gan_mnist": gan(
+        "mnist",
+        cycles=[[12, 0.0006, {"instance_noise": 0.3}], [52, 0.0008, {}], [60, 0.0015, {}]],
+        anchors={"parzen": {"value": 225, "source": f"{GOODFELLOW}, table 1, ± 2"}},
+    ),
+    "gan_fashion_mnist": gan(
+        "fashion_mnist", cycles=[[4, 0.0006, {"instance_noise": 0.3}], [16, 0.0012, {}]]
+    ),
+    "dcgan_mnist": dcgan("mnist", model=SMALL_DCGAN, cycles=[[20, 0.02, {}]]),
+    # The last epoch is kept, because the Parzen window prefers the blurred images of the first
+    # epochs to the sharp ones of the last.
+    "dcgan_fashion_mnist": dcgan(
+        "fashion_mnist", model=SMALL_DCGAN, cycles=[[8, 0.02, {}]], every=None
+    ),
+    "cdcgan_mnist": dcgan(
+        "mnist",
+        model=SMALL_DCGAN | {"num_classes": 10},
+        cycles=[[16, 0.02, {}]],
+        anchors={"nearest_neighbor": {"value": 3.27, "source": REAL_IMAGES}},
+    ),
+    "cdcgan_fashion_mnist": dcgan(
+        "fashion_mnist",
+        model=SMALL_DCGAN | {"num_classes": 10},
+        cycles=[[6, 0.02, {}]],
+        anchors={"nearest_neighbor": {"value": 15.56, "source": REAL_IMAGES}},
+    ),
+}

@@ -1,0 +1,48 @@
+"""Callbacks that keep a run's checkpoints and history."""
+
+import time
+
+import keras
+
+from zoo import evaluation
+from zoo.recipes import Recipe
+from zoo.training.run import Run
+
+
+class Checkpoint(keras.callbacks.Callback):
+    """Saves the model with its optimizers and a line of history after each epoch."""
+
+    def __init__(self, run: Run):
+        super().__init__()
+        self.run = run
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Starts the clock."""
+        self.started = time.perf_counter()
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Writes the history and the checkpoint."""
+        seconds = round(time.perf_counter() - self.started, 3)
+        line = {"epoch": epoch + 1, "seconds": seconds} | logs
+        self.run.write_history([*self.run.history(), line])
+        self.run.save(self.model, self.run.checkpoint)
+
+
+class KeepBest(keras.callbacks.Callback):
+    """Measures the model on the validation images and keeps the best one, see ``Recipe.best``."""
+
+    def __init__(self, run: Run, recipe: Recipe, data_dir):
+        super().__init__()
+        self.run, self.recipe = run, recipe
+        self.data = evaluation.Splits.of_recipe(recipe, data_dir, test=recipe.validation)
+
+    def on_epoch_end(self, epoch, logs):
+        """Measures the model after every so many epochs, and after the last one."""
+        metric = self.recipe.best["metric"]
+        if (epoch + 1) % self.recipe.best["every"] and epoch + 1 < self.recipe.epochs:
+            return
+        settings = self.recipe.metrics[metric]
+        logs[metric] = evaluation.measure(metric, self.model, self.data, settings)["value"]
+        before = [line[metric] for line in self.run.history() if metric in line]
+        if all(evaluation.better(metric, logs[metric], value) for value in before):
+            self.run.save(self.model, self.run.best)

@@ -1,0 +1,151 @@
+"""Folder of a training: its recipe, checkpoints, history and trained model."""
+
+import json
+from dataclasses import asdict, fields, replace
+from pathlib import Path
+
+import keras
+
+from zoo import evaluation, recipes
+from zoo.catalog import DamagedFileError
+from zoo.models import keras_file
+from zoo.recipes import Recipe
+from zoo.utils.atomic import atomic_write
+
+
+class Run:
+    """Folder of a training.
+
+    Args:
+        folder: The folder, which need not exist.
+
+    Attributes:
+        recipe: recipe.json.
+        checkpoint: checkpoint.keras, the model after the last epoch, with its optimizers' state.
+        best: best.keras, the model with the best value on the validation images so far.
+        model: model.keras, the trained model.
+        logs: TensorBoard's logs.
+    """
+
+    def __init__(self, folder):
+        self.folder = Path(folder)
+        self.recipe = self.folder / recipes.FILE
+        self.checkpoint = self.folder / "checkpoint.keras"
+        self.best = self.folder / "best.keras"
+        self.model = self.folder / "model.keras"
+        self.logs = self.folder / "logs"
+        self._history = self.folder / "history.jsonl"
+
+    def write_recipe(self, recipe: Recipe) -> None:
+        """Writes the recipe, and makes the folder if there is none."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with atomic_write(self.recipe) as partial:
+            partial.write_text(json.dumps(asdict(recipe), indent=1))
+
+    def read_recipe(self) -> Recipe:
+        """Returns the recipe.
+
+        Raises:
+            FileNotFoundError: If there is no run in the folder.
+            DamagedFileError: If the file is not a recipe.
+        """
+        if not self.recipe.is_file():
+            raise FileNotFoundError(
+                f"There is no run in {self.folder} to resume from: start without --resume."
+            )
+        try:
+            return Recipe.from_json(json.loads(self.recipe.read_text()))
+        except (ValueError, KeyError, TypeError) as error:
+            raise DamagedFileError(
+                f"{self.recipe} is not the recipe of a run ({error}): remove {self.folder} and "
+                "train again."
+            ) from error
+
+    def history(self) -> list[dict]:
+        """Returns the metrics and the duration in seconds of each epoch."""
+        if not self._history.exists():
+            return []
+        return [json.loads(line) for line in self._history.read_text().splitlines()]
+
+    def write_history(self, lines: list[dict]) -> None:
+        """Writes the metrics and the durations of all epochs."""
+        with atomic_write(self._history) as partial:
+            partial.write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+    def save(self, model: keras.Model, path: Path) -> None:
+        """Saves a model so that a reader sees the old file or the new one, never a part."""
+        with atomic_write(path) as partial:
+            model.save(partial)
+
+    def trained_model(self) -> keras.Model:
+        """Returns the trained model.
+
+        Raises:
+            FileNotFoundError: If the training has not finished.
+            DamagedFileError: If the file cannot be read.
+        """
+        if not self.model.is_file():
+            so_far = f", or load {self.checkpoint}" if self.checkpoint.is_file() else ""
+            raise FileNotFoundError(
+                f"{self.folder} is not finished: continue with zoo train --resume{so_far}."
+            )
+        return keras_file.read(self.model)
+
+    def kept(self) -> dict | None:
+        """Returns the epoch whose model was kept and its value on the validation images.
+
+        Returns:
+            {epoch, value}, or None for a run that keeps the last epoch.
+        """
+        recipe = self.read_recipe()
+        if not recipe.best:
+            return None
+        metric = recipe.best["metric"]
+        first, *others = [line for line in self.history() if metric in line]
+        best = first
+        for line in others:
+            if evaluation.better(metric, line[metric], best[metric]):
+                best = line
+        return {"epoch": best["epoch"], "value": best[metric]}
+
+    def outcome(self) -> dict:
+        """Returns the fields of a card's recipe that describe this run.
+
+        Returns:
+            {epochs, kept, wall_clock_seconds}.
+        """
+        seconds = sum(line["seconds"] for line in self.history())
+        return {
+            "epochs": self.read_recipe().epochs,
+            "kept": self.kept(),
+            "wall_clock_seconds": round(seconds),
+        }
+
+    def check_continues(self, recipe: Recipe) -> None:
+        """Compares a recipe with that of the run which it continues.
+
+        Raises:
+            ValueError: If a setting differs, except for cycles that are added.
+        """
+        before = self.read_recipe()
+        if recipe.cycles[: len(before.cycles)] == before.cycles:
+            before = replace(before, cycles=recipe.cycles)
+        for one, other in zip(_settings(before), _settings(recipe)):
+            for key in one | other:
+                old, new = (repr(part[key]) if key in part else "not set" for part in (one, other))
+                if old != new:
+                    raise ValueError(
+                        f"{key} of the run in {self.folder} is {old}; received: {new}. Resume it "
+                        "without this setting, or train another run with another --run-dir."
+                    )
+
+
+def _settings(recipe):
+    """Yields the settings of a recipe as ``--set`` names them, a dictionary for each field."""
+    for field in fields(recipe):
+        value = getattr(recipe, field.name)
+        yield (
+            {f"{field.name}.{key}": part for key, part in value.items()}
+            if isinstance(value, dict)
+            else {field.name: value}
+        )

@@ -1,0 +1,243 @@
+"""Trains a recipe in a run folder, so that an interrupted training continues where it was."""
+
+import contextlib
+import inspect
+import math
+from dataclasses import replace
+
+import keras
+
+import zoo.models
+from zoo import data
+from zoo.catalog import nearest
+from zoo.models.base import GenerativeModel
+from zoo.recipes import Recipe
+from zoo.training.callbacks import Checkpoint, KeepBest
+from zoo.training.run import Run
+from zoo.training.schedules import Cycles
+from zoo.utils.atomic import plain_write_errors
+
+STEPS_PER_EXECUTION = 20
+
+
+def family_of(recipe: Recipe) -> type:
+    """Returns the class of a recipe's model.
+
+    Raises:
+        ValueError: If there is no such family.
+    """
+    if recipe.family in zoo.models.__all__:
+        return getattr(zoo.models, recipe.family)
+    family = keras.saving.get_registered_object(recipe.family)
+    if isinstance(family, type) and issubclass(family, GenerativeModel):
+        return family
+    raise ValueError(
+        f"family must be one of {', '.join(zoo.models.__all__)}, or the registered name of another "
+        f"class with Keras; received: {recipe.family!r}."
+    )
+
+
+def build(recipe: Recipe, steps: int) -> keras.Model:
+    """Builds a recipe's model, untrained and compiled.
+
+    Args:
+        recipe: The recipe.
+        steps: Steps in an epoch, by which the schedules of the learning rates are made.
+
+    Raises:
+        ValueError: If the family or the optimizer does not exist or does not have the arguments.
+    """
+    keras.utils.set_random_seed(recipe.seed)
+    family, optimizer = family_of(recipe), _optimizer(recipe)
+    try:
+        model = family(**recipe.model, seed=recipe.seed)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"model must be arguments of {recipe.family} ({error}).") from error
+    try:
+        optimizers = {
+            name: optimizer(rate, **recipe.optimizer_arguments)
+            for name, rate in schedules(recipe, model, steps).items()
+        }
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"optimizer_arguments must be arguments of {recipe.optimizer} ({error})."
+        ) from error
+    # A divisor of the steps, because Keras continues beyond an epoch to fill its last execution.
+    model.compile(**optimizers, steps_per_execution=math.gcd(steps, STEPS_PER_EXECUTION))
+    return model
+
+
+def _optimizer(recipe):
+    wrappers = (keras.Optimizer, keras.optimizers.LossScaleOptimizer)
+    classes = {
+        name: part
+        for name, part in vars(keras.optimizers).items()
+        if isinstance(part, type) and issubclass(part, keras.Optimizer) and part not in wrappers
+    }
+    if recipe.optimizer not in classes:
+        raise ValueError(
+            f"optimizer must be an optimizer of Keras; received: {recipe.optimizer!r}"
+            f"{nearest(recipe.optimizer, classes)}."
+        )
+    return classes[recipe.optimizer]
+
+
+def schedules(recipe: Recipe, model, steps: int) -> dict:
+    """Returns {optimizer's name: schedule} of the learning rate of each optimizer of a model."""
+    return {
+        name: Cycles([[epochs * steps * updates, rate] for epochs, rate, _ in recipe.cycles])
+        for name, (updates, _) in model.optimizers().items()
+    }
+
+
+def extended(recipe: Recipe, epochs: int) -> Recipe:
+    """Appends a cycle to a recipe, with the learning rate and the attributes of the last one.
+
+    Args:
+        recipe: The recipe of a run.
+        epochs: The total number of epochs, those of the recipe included.
+
+    Raises:
+        ValueError: If the recipe has more epochs.
+    """
+    more = epochs - recipe.epochs
+    if more < 0:
+        raise ValueError(
+            f"epochs must be at least {recipe.epochs}, those of the recipe; received: {epochs}."
+        )
+    if not more:
+        return recipe
+    return replace(recipe, cycles=[*recipe.cycles, [more, *recipe.cycles[-1][1:]]])
+
+
+def train(
+    recipe: Recipe, run_dir, *, resume: bool = False, data_dir: str | None = None, verbose="auto"
+) -> keras.Model:
+    """Trains a recipe, with a checkpoint after each epoch.
+
+    Args:
+        recipe: The recipe.
+        run_dir: Folder of the run, see ``Run``.
+        resume: Whether to continue from the run's checkpoint, which gives the weights of an
+            uninterrupted training. The recipe must be that of the run, perhaps with more cycles
+            after its own, see ``extended``.
+        data_dir: Folder in which tensorflow-datasets keeps its data.
+        verbose: As in ``keras.Model.fit``.
+
+    Returns:
+        The trained model, in float32 and compiled with the default optimizers.
+
+    Raises:
+        FileExistsError: If the folder holds a run and ``resume`` is False.
+        FileNotFoundError: If there is no run to resume, or no data.
+        ValueError: If the run is of another recipe, or the recipe cannot be built.
+    """
+    run = Run(run_dir)
+    if resume:
+        run.check_continues(recipe)
+    elif run.recipe.exists():
+        raise FileExistsError(
+            f"{run.folder} holds a run: continue it with --resume, or name another --run-dir."
+        )
+    with _dtype_policy(recipe.precision):
+        Training(recipe, run, data_dir).run_to_the_end(resume, verbose)
+    return run.trained_model()
+
+
+@contextlib.contextmanager
+def _dtype_policy(name):
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(name)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+class Training:
+    """One training of a recipe, from its start or from a checkpoint.
+
+    Args:
+        recipe: The recipe.
+        run: Folder of the run.
+        data_dir: Folder in which tensorflow-datasets keeps its data.
+    """
+
+    def __init__(self, recipe: Recipe, run: Run, data_dir):
+        self.recipe, self.run, self.data_dir = recipe, run, data_dir
+        # The values outside the cycles that change them.
+        changed = {name for _, _, changes in recipe.cycles for name in changes}
+        self.defaults = {name: _argument(recipe, name) for name in changed}
+        self.grey = data.tfds(recipe.dataset, recipe.split, data_dir)
+        self.steps = self.grey.steps_per_epoch(recipe.batch_size)
+
+    def run_to_the_end(self, resume: bool, verbose) -> None:
+        """Trains the epochs that are left and writes the trained model."""
+        model = self._model(resume)
+        self.run.write_recipe(self.recipe)
+        done, end = int(model.optimizer.iterations) // self.steps, 0
+        # The line of an epoch that was interrupted before its checkpoint is removed.
+        self.run.write_history([line for line in self.run.history() if line["epoch"] <= done])
+        for epochs, _, changes in self.recipe.cycles:
+            end += epochs
+            if done < end:
+                _set(model, self.defaults | changes)
+                self._fit(model, done, end, verbose)
+                done = end
+        if self.recipe.best:
+            model = keras.saving.load_model(self.run.best)
+        _set(model, self.defaults)
+        self.run.save(model.in_float32(), self.run.model)
+
+    def _model(self, resume):
+        if not (resume and self.run.checkpoint.exists()):
+            model = build(self.recipe, self.steps)
+            model.adapt(self.grey)
+            return model
+        model = keras.saving.load_model(self.run.checkpoint)
+        # The checkpoint's schedules end where the run ended before.
+        for name, schedule in schedules(self.recipe, model, self.steps).items():
+            getattr(model, name).learning_rate = schedule
+        return model
+
+    def _fit(self, model, done, end, verbose):
+        source = data.Binarized(self.grey) if self.recipe.binarize else self.grey
+        callbacks = [
+            Checkpoint(self.run),
+            keras.callbacks.TensorBoard(self.run.logs, write_graph=False),
+        ]
+        if self.recipe.best:
+            callbacks.insert(0, KeepBest(self.run, self.recipe, self.data_dir))
+        with plain_write_errors(self.run.folder):
+            model.fit(
+                source,
+                batch_size=self.recipe.batch_size,
+                epochs=end,
+                initial_epoch=done,
+                callbacks=callbacks,
+                verbose=verbose,
+            )
+
+
+def _argument(recipe, name):
+    """Returns a recipe's value of a constructor's argument, or the default.
+
+    Raises:
+        ValueError: If the family has no such argument.
+    """
+    arguments = {}
+    for parent in reversed(family_of(recipe).__mro__):
+        if issubclass(parent, GenerativeModel):
+            arguments |= inspect.signature(parent.__init__).parameters
+    if name not in arguments:
+        raise ValueError(
+            f"cycles must change arguments of {recipe.family}; received: {name!r}"
+            f"{nearest(name, arguments)}."
+        )
+    return recipe.model.get(name, arguments[name].default)
+
+
+def _set(model, attributes):
+    for name, value in attributes.items():
+        setattr(model, name, value)
+    model.make_train_function(force=True)  # Keras has traced the step with the old values.
