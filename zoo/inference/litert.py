@@ -34,5 +34,6 @@ class LiteRT:
         self._turn = threading.Lock()
 
     def __call__(self, signature: str, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Runs one signature, {input: array} to {output: array}."""
         with self._turn:
             return self._runners[signature](**inputs)

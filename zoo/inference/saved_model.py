@@ -22,6 +22,7 @@ class SavedModel:
         self.signatures = list(self._loaded.signatures)
 
     def __call__(self, signature: str, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Runs one signature, {input: array} to {output: array}."""
         outputs = self._loaded.signatures[signature](
             **{name: tf.constant(rows) for name, rows in inputs.items()}
         )
