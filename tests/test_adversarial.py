@@ -464,7 +464,7 @@ def test_the_transposed_convolution_is_keras_s_in_training_and_out_of_it(kernel,
         (GAN, {"num_classes": 0}, "num_classes must be an integer of at least 1"),
         (GAN, {"seed": -1}, "seed must be an integer of at least 0"),
         (DCGAN, {"filters": (8,) * 5}, "from 28x28 to 2 cells a side or more"),
-        (DCGAN, {"filters": ()}, "filters must have 1 element or more"),
+        (DCGAN, {"filters": ()}, "filters must have at least 1 element"),
         (
             GAN,
             {"image_shape": (28, 28)},

@@ -472,7 +472,7 @@ def test_callbacks_of_the_learning_rate_move_both_optimizers(digits):
     ]
     assert rates == [0.125, 0.125]
     with pytest.raises(
-        AttributeError, match=r"two learning rates: use generator_optimizer\.learning_rate"
+        AttributeError, match=r"two learning rates\. Use generator_optimizer\.learning_rate"
     ):
         _ = model.optimizer.learning_rate
 

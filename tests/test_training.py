@@ -222,7 +222,7 @@ def test_errors(tmp_path):
     with pytest.raises(ValueError, match=r"cycles of the run in .* is \[\[1, 0.01"):
         training.train(SMALL, tmp_path, resume=True, data_dir=FIXTURE, verbose=0)
     (tmp_path / training.MODEL).write_bytes((tmp_path / training.MODEL).read_bytes()[:1000])
-    with pytest.raises(DamagedFileError, match=r"model.keras is not a file that Keras can load"):
+    with pytest.raises(DamagedFileError, match=r"model.keras cannot be loaded by Keras"):
         training.load(tmp_path)
     (tmp_path / training.RECIPE).write_text("{")
     with pytest.raises(DamagedFileError, match=r"recipe.json is not the recipe of a run"):

@@ -128,7 +128,7 @@ def test_a_model_of_each_likelihood_trains_and_comes_back(name, digits, tmp_path
         ),
         ({"variance": 0.1}, "variance was replaced; give likelihood="),
         ({"learned_prior": True}, "learned_prior was replaced; give prior='conditional_normal'"),
-        ({"prior": "conditional_normal"}, "prior must be one without a condition"),
+        ({"prior": "conditional_normal"}, "prior must not need a condition"),
         ({"prior": "flat"}, "prior must be one of 'standard_normal', 'conditional_normal'"),
     ],
 )

@@ -1,1 +1,1 @@
-"""Inference on every runtime: shared methods, seeded noise, argument validation."""
+"""Inference on every runtime: shared methods, seeded noise and validation of arguments."""

@@ -1,4 +1,4 @@
-"""The LiteRT runtime: the TF Lite file on ai-edge-litert's interpreter, without TensorFlow."""
+"""LiteRT runtime, which computes a TF Lite file without TensorFlow."""
 
 import os
 import threading
@@ -9,16 +9,22 @@ from ai_edge_litert.interpreter import Interpreter
 
 
 class LiteRT:
-    """Computes the signatures of a TF Lite file. Threads may share it: they are answered in turn.
+    """Computes the signatures of a TF Lite file. Threads may share an instance.
 
-    It uses ``Interpreter`` and not LiteRT's newer ``CompiledModel``, which gives the same numbers.
-    With ai-edge-litert 2.3.0 and the shipped models, the newer interface took 4 to 17 times as
-    long to load a file (2 to 8 ms), 4 to 30 % longer for one image, and as long for 256. It prints
-    some twenty lines on standard error, a damaged file ends the process, and after the batch is
-    resized it writes beyond the output buffers that it creates.
+    It uses LiteRT's ``Interpreter``. The newer ``CompiledModel`` gives the same numbers. With
+    ai-edge-litert 2.3.0 and the shipped models, it took 4 to 17 times as long to load a file (2 to
+    8 ms), 4 to 30 % longer for one image, and as long for 256. It prints about twenty lines on
+    standard error, a damaged file ends the process, and after the batch is resized it writes beyond
+    the output buffers that it creates.
 
-    It computes what it is given, and a label out of range may read memory that is not the model's.
-    The door is the verbs, which ``zoo.load`` gives and which check every argument.
+    Inputs are not validated, and a label out of range may read memory outside the model. The
+    methods of a model from ``zoo.load`` validate every argument.
+
+    Args:
+        path: TF Lite file.
+
+    Attributes:
+        signatures: Names of the signatures.
     """
 
     def __init__(self, path: Path):
@@ -28,5 +34,6 @@ class LiteRT:
         self._turn = threading.Lock()
 
     def __call__(self, signature: str, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Runs one signature, {input: array} to {output: array}."""
         with self._turn:
             return self._runners[signature](**inputs)

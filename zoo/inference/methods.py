@@ -1,8 +1,9 @@
-"""Methods that every runtime shares: validation of arguments, noise, and batches around a model's signatures.
+"""Methods that every runtime shares.
 
-A runtime supplies ``compute``, which runs one signature on one batch, and the attributes that
-describe the model. It offers the methods of the signatures that the model has, so a new family
-needs no code here. Imports NumPy alone.
+They validate the arguments, draw noise, and run a model's signatures in batches. A runtime
+implements ``compute``, which runs one signature on one batch, and sets the attributes that describe
+the model. It has the methods of the signatures that the model has, so that a new family needs no
+code here. Imports only NumPy.
 """
 
 import numpy as np
@@ -13,7 +14,7 @@ BATCH = 256
 
 
 class Conditional:
-    """Conditioning of a model and execution of its signatures, in batches of ``BATCH`` rows.
+    """Base class that validates conditions and runs signatures in batches of ``BATCH`` rows.
 
     Attributes:
         image_shape: (height, width, channels).
@@ -21,8 +22,8 @@ class Conditional:
         num_classes: Number of labels, or None if the model is not conditional on a label.
         condition_shape: Shape of one condition, or None if the model is not conditional on a
             tensor.
-        condition_at: (row, column) if the condition is a part of the image, in [0, 1]; otherwise
-            None.
+        condition_at: (row, column) of a condition that is a part of the image, with values in
+            [0, 1], or None.
     """
 
     image_shape: tuple
@@ -32,7 +33,15 @@ class Conditional:
     condition_at: tuple | None = None
 
     def compute(self, signature: str, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Runs one signature on validated arrays of at most ``BATCH`` rows."""
+        """Runs one signature on validated arrays of at most ``BATCH`` rows.
+
+        Args:
+            signature: Name of the signature.
+            inputs: {input: array}.
+
+        Returns:
+            {output: array}.
+        """
         raise NotImplementedError
 
     def has(self, signature: str) -> bool:
@@ -66,7 +75,8 @@ class Conditional:
         if self.num_classes:
             if labels is None:
                 raise ValueError(
-                    f"labels must be given for this model: one integer from 0 to {self.num_classes - 1}, or one for each image."
+                    "labels must be given for this model: one integer from 0 to "
+                    f"{self.num_classes - 1}, or one for each image."
                 )
             return {"label": validation.labels(labels, n, self.num_classes)}
         if self.condition_shape:
@@ -87,12 +97,12 @@ class Decodes(Conditional):
 
         Args:
             n: Number of images.
-            labels: One label for all images, or n of them. With None, the image of seed s gets the
+            labels: One label for all images, or n labels. With None, the image of seed s has the
                 label s mod num_classes.
-            seed: Row i depends on seed + i alone (and on its label). An array of n integers gives
-                each row its own seed. 0 <= seed < 2**63.
+            seed: Integer with 0 <= seed < 2**63. Row i depends only on seed + i and its label. An
+                array of n integers gives each row its own seed.
             condition: For a model that is conditional on a tensor, one condition for all images, or
-                n of them.
+                n conditions.
 
         Returns:
             float32 ``(n, height, width, channels)`` in [0, 1].
@@ -113,9 +123,10 @@ class Decodes(Conditional):
 
         Args:
             z: float ``(n, latent_dim)``.
-            labels: One label for all images, or n of them. None stands for 0, 1, 2 … in turn.
+            labels: One label for all images, or n labels. With None, the label of row i is
+                i mod num_classes.
             condition: For a model that is conditional on a tensor, one condition for all images, or
-                n of them.
+                n conditions.
 
         Returns:
             float32 ``(n, height, width, channels)`` in [0, 1].
@@ -130,21 +141,24 @@ class Decodes(Conditional):
 
 
 class Encodes(Conditional):
-    """Methods of the signature ``encode``. A conditional model needs the labels or conditions of its images."""
+    """Methods of the signature ``encode``.
+
+    A conditional model needs the labels or conditions of the images.
+    """
 
     def encode(self, images, labels=None, *, condition=None):
         """Computes the latent variables of images.
 
         Args:
             images: float ``(n, height, width, channels)`` in [0, 1].
-            labels: One label for all images, or n of them.
+            labels: One label for all images, or n labels.
             condition: For a model that is conditional on a tensor, one condition for all images, or
-                n of them.
+                n conditions.
 
         Returns:
-            For a variational model (mean, log_var) of the posterior q(z | x), a diagonal Gaussian;
-            log_var is the natural logarithm of the variance. For a flow z alone. Each is float32
-            ``(n, latent_dim)``.
+            For a variational model (mean, log_var) of the posterior q(z | x), a normal distribution
+            with a diagonal covariance matrix; log_var is the natural logarithm of the variance. For
+            a flow only z. Each is float32 ``(n, latent_dim)``.
 
         Raises:
             ValueError: If an argument is not as above.
@@ -156,21 +170,22 @@ class Encodes(Conditional):
         """Decodes the straight line between the latent vectors of two images.
 
         Args:
-            a, b: Two images ``(height, width, channels)``, or two batches of n, in [0, 1].
-            steps: Number of images along each line, both ends included; at least 2.
+            a: Image ``(height, width, channels)``, or n of them, in [0, 1].
+            b: Image or images of the same shape, in [0, 1].
+            steps: Number of images along each line, including both ends; at least 2.
             labels: One label for all pairs, or one for each.
             condition: For a model that is conditional on a tensor, one condition for all pairs, or
                 one for each.
 
         Returns:
             float32 ``(steps, height, width, channels)`` for two images, ``(n, steps, height, width,
-            channels)`` for batches.
+            channels)`` for two batches.
 
         Raises:
             ValueError: If an argument is not as above.
         """
         if validation.positive_int(steps, "steps") < 2:
-            raise ValueError("steps must be at least 2, for the two ends; received: 1.")
+            raise ValueError("steps must be at least 2, to include both ends; received: 1.")
         if np.shape(a) != np.shape(b):
             raise ValueError(
                 f"a and b must be of the same shape; received: {np.shape(a)} and {np.shape(b)}."
@@ -178,15 +193,14 @@ class Encodes(Conditional):
         single = np.ndim(a) == len(self.image_shape)
         ends = []
         for end in (a, b):
-            encoded = self.encode(
-                np.asarray(end)[None] if single else end, labels, condition=condition
-            )
+            images = np.asarray(end)[None] if single else end
+            encoded = self.encode(images, labels, condition=condition)
             ends.append(encoded[0] if isinstance(encoded, tuple) else encoded)
-        n = len(ends[0])
+        first, last = ends
+        n = len(first)
         weights = np.linspace(0, 1, steps, dtype=np.float32)[None, :, None]
-        line = (ends[0][:, None] * (1 - weights) + ends[1][:, None] * weights).reshape(
-            n * steps, self.latent_dim
-        )
+        line = first[:, None] * (1 - weights) + last[:, None] * weights
+        line = line.reshape(n * steps, self.latent_dim)
         repeated = {
             name: np.repeat(rows, steps, axis=0)
             for name, rows in self._conditioning(n, labels, condition).items()
@@ -200,12 +214,18 @@ class Reconstructs(Conditional):
     """Method of the signature ``reconstruct``."""
 
     def reconstruct(self, images, labels=None, *, condition=None) -> np.ndarray:
-        """Decodes the posterior mean of each image; a flow returns the image itself.
+        """Decodes the posterior mean of each image. A flow returns the image itself.
 
-        Arguments and errors as in ``encode``.
+        Args:
+            images: float ``(n, height, width, channels)`` in [0, 1].
+            labels: As in ``Encodes.encode``.
+            condition: As in ``Encodes.encode``.
 
         Returns:
             float32 ``(n, height, width, channels)`` in [0, 1].
+
+        Raises:
+            ValueError: If an argument is not as above.
         """
         return self._answer("reconstruct", self._images(images), labels, condition)["images"]
 
@@ -214,14 +234,21 @@ class Scores(Conditional):
     """Method of the signature ``score``."""
 
     def score(self, images, labels=None, *, condition=None) -> np.ndarray:
-        """Computes an anomaly score in nats, deterministically: higher is less like the training data.
+        """Computes an anomaly score in nats, without random numbers.
 
-        For a variational model, −log p(x | z) − log p(z) + log q(z | x) at the posterior mean z,
-        where the divergence from a normal prior is in closed form. Arguments and errors as in
-        ``encode``.
+        For a variational model it is −log p(x | z) − log p(z) + log q(z | x) at the posterior mean
+        z. For a normal prior the last two terms are the divergence in closed form.
+
+        Args:
+            images: float ``(n, height, width, channels)`` in [0, 1].
+            labels: As in ``Encodes.encode``.
+            condition: As in ``Encodes.encode``.
 
         Returns:
-            float32 ``(n,)``.
+            float32 ``(n,)``, higher for images that are less similar to the training data.
+
+        Raises:
+            ValueError: If an argument is not as above.
         """
         return self._answer("score", self._images(images), labels, condition)["score"]
 
@@ -234,9 +261,9 @@ class LogPrior(Conditional):
 
         Args:
             z: float ``(n, latent_dim)``.
-            labels: One label for all rows, or n of them.
+            labels: One label for all rows, or n labels.
             condition: For a model that is conditional on a tensor, one condition for all rows, or n
-                of them.
+                conditions.
 
         Returns:
             float32 ``(n,)``.
@@ -266,11 +293,8 @@ def from_card(card, runtime):
     """
     kinds = tuple(kind for signature, kind in METHODS.items() if signature in card.signatures)
     model = type(card.family, kinds, {"__doc__": f"{card.family} on a runtime without Keras."})()
-    model.image_shape, model.latent_dim, model.num_classes = (
-        card.image_shape,
-        card.latent_dim,
-        card.num_classes,
-    )
+    model.image_shape, model.latent_dim = card.image_shape, card.latent_dim
+    model.num_classes = card.num_classes
     condition = card.condition or {}
     model.condition_shape = tuple(condition["shape"]) if condition.get("shape") else None
     model.condition_at = tuple(condition["at"]) if condition.get("at") else None

@@ -1,9 +1,9 @@
-"""Seeded noise, the same on every runtime.
+"""Seeded noise that is the same on every runtime.
 
-Row i of ``normal(seeds, size)`` depends on ``seeds[i]`` alone, so a sample does not change with the
-batch that it is computed in, nor with the machine or the runtime. The generator is Philox4x32-10 of
-Salmon et al. 2011, "Parallel Random Numbers: As Easy as 1, 2, 3", section 3.3, with the seed as the
-key and a block number as the counter.
+Row i of ``normal(seeds, size)`` depends only on ``seeds[i]``, so that a sample does not depend on
+its batch, the machine or the runtime. The generator is Philox4x32-10 of Salmon et al. 2011,
+"Parallel Random Numbers: As Easy as 1, 2, 3", section 3.3. The seed is the key and a block number
+the counter.
 """
 
 import numpy as np
@@ -16,14 +16,14 @@ _LOW = _WORD - 1
 
 
 def philox(counter, key):
-    """Philox4x32-10, on NumPy arrays or TensorFlow tensors.
+    """Computes Philox4x32-10 on NumPy arrays or TensorFlow tensors.
 
-    Only ``+ * // & ^`` of int64 are used, which mean the same in both libraries: products wrap
-    modulo 2**64, and ``x // 2**32 & (2**32 - 1)`` is the high word whatever the sign.
+    Only ``+ * // & ^`` of int64 are used, because they are the same in both libraries: products
+    wrap modulo 2**64, and ``x // 2**32 & (2**32 - 1)`` is the high word for either sign.
 
     Args:
-        counter: four int64 arrays of one shape, each a 32-bit word.
-        key: two int64 arrays that broadcast with them.
+        counter: Four int64 arrays of one shape, each a 32-bit word.
+        key: Two int64 arrays that broadcast with them.
 
     Returns:
         Four int64 arrays, each a word in [0, 2**32).
@@ -43,18 +43,26 @@ def philox(counter, key):
 
 
 def _words(seeds, blocks):
-    """Four int64 arrays (n, blocks) of 24 random bits, from int64 seeds of shape (n, 1) and block numbers (1, blocks)."""
+    """Returns four int64 arrays ``(n, blocks)`` of 24 random bits.
+
+    Args:
+        seeds: int64 ``(n, 1)``.
+        blocks: Block numbers, int64 ``(1, blocks)``.
+    """
     zero = (seeds + blocks) * 0
     words = philox((zero + blocks, zero, zero, zero), (seeds & _LOW, seeds // _WORD))
     return [word // 2**8 for word in words]
 
 
 def uniform(seeds, size: int) -> np.ndarray:
-    """Uniform noise: float64 ``(n, size)`` in (0, 1), row i from ``seeds[i]`` alone.
+    """Draws uniform noise. Row i depends only on ``seeds[i]``.
 
     Args:
         seeds: int64 ``(n,)``, 0 <= seed < 2**63.
-        size: numbers a row.
+        size: Number of values in a row.
+
+    Returns:
+        float64 ``(n, size)`` in (0, 1).
     """
     seeds = np.asarray(seeds, np.int64)[:, None]
     blocks = np.arange(-(-size // 4), dtype=np.int64)[None]
@@ -64,14 +72,17 @@ def uniform(seeds, size: int) -> np.ndarray:
 
 
 def normal(seeds, size: int) -> np.ndarray:
-    """Standard normal noise: float32 ``(n, size)``, row i from ``seeds[i]`` alone.
+    """Draws standard normal noise. Row i depends only on ``seeds[i]``.
 
-    Pairs of uniforms become pairs of normals by the transform of Box and Muller (1958), computed in
-    float64.
+    The transform of Box and Muller (1958) maps pairs of uniform values to pairs of normal values,
+    in float64.
 
     Args:
         seeds: int64 ``(n,)``, 0 <= seed < 2**63.
-        size: numbers a row, the model's ``latent_dim``.
+        size: Number of values in a row, the model's ``latent_dim``.
+
+    Returns:
+        float32 ``(n, size)``.
     """
     u = uniform(seeds, -(-size // 4) * 4)
     radius, angle = np.sqrt(-2 * np.log(u[:, 0::2])), 2 * np.pi * u[:, 1::2]
@@ -80,7 +91,15 @@ def normal(seeds, size: int) -> np.ndarray:
 
 
 def uniform_tensor(seeds, size: int):
-    """Computes ``uniform`` in a TensorFlow graph, int64 ``(n,)`` to float64 ``(n, size)``."""
+    """Draws the noise of ``uniform`` by TensorFlow operations, for a graph.
+
+    Args:
+        seeds: int64 tensor ``(n,)``, 0 <= seed < 2**63.
+        size: Number of values in a row.
+
+    Returns:
+        float64 tensor ``(n, size)`` in (0, 1).
+    """
     import tensorflow as tf
 
     blocks = tf.range(-(-size // 4), dtype=tf.int64)[None]

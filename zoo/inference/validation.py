@@ -10,14 +10,27 @@ def short(value) -> str:
 
 
 def positive_int(given, name: str = "n") -> int:
-    """Validates a positive integer."""
+    """Validates a positive integer.
+
+    Raises:
+        ValueError: If the value is not an integer of at least 1.
+    """
     if isinstance(given, bool) or not isinstance(given, (int, np.integer)) or given < 1:
         raise ValueError(f"{name} must be an integer of at least 1; received: {short(given)}.")
     return int(given)
 
 
 def positive_ints(given, name: str, length: int | None = None) -> tuple[int, ...]:
-    """Validates a sequence of positive integers, of a given length unless that is None."""
+    """Validates a sequence of positive integers.
+
+    Args:
+        given: Value to validate.
+        name: Name of the argument, for the error.
+        length: Required length, or None for any length.
+
+    Raises:
+        ValueError: If the value is not such a sequence.
+    """
     if (
         isinstance(given, str)
         or not hasattr(given, "__iter__")
@@ -29,24 +42,37 @@ def positive_ints(given, name: str, length: int | None = None) -> tuple[int, ...
 
 
 def image_shape(given) -> tuple[int, int, int]:
-    """Validates the shape of an image, (height, width, channels)."""
+    """Validates the shape of an image, (height, width, channels).
+
+    Raises:
+        ValueError: If the value is not three positive integers.
+    """
     try:
         return positive_ints(given, "image_shape", 3)
     except ValueError as error:
         raise ValueError(
-            f"image_shape must be (height, width, channels), three integers of at least 1; received: {short(given)}."
+            "image_shape must be (height, width, channels), three integers of at least 1; "
+            f"received: {short(given)}."
         ) from error
 
 
 def seed(given) -> int:
-    """Validates the seed of a training, an integer of at least 0."""
+    """Validates the seed of a model's training.
+
+    Raises:
+        ValueError: If the value is not an integer of at least 0.
+    """
     if type(given) is not int or given < 0:
         raise ValueError(f"seed must be an integer of at least 0; received: {short(given)}.")
     return given
 
 
 def seeds(seed, n: int) -> np.ndarray:
-    """Converts a first seed, or n seeds, to int64 ``(n,)``; a first seed is counted upwards.
+    """Converts a first seed, or n seeds, to int64 ``(n,)``.
+
+    Args:
+        seed: The first seed, which the following rows count upwards, or n seeds.
+        n: Number of rows.
 
     Raises:
         ValueError: If a seed is not an integer, or not in [0, 2**63).
@@ -59,7 +85,8 @@ def seeds(seed, n: int) -> np.ndarray:
         )
     if given.shape not in ((), (n,)):
         raise ValueError(
-            f"seed must be one integer, or {n} of them, one for each image; received: an array of shape {given.shape}."
+            f"seed must be one integer, or {n} of them, one for each image; "
+            f"received: an array of shape {given.shape}."
         )
     low, high = int(given.min()), int(given.max()) + (n - 1 if given.shape == () else 0)
     if low < 0 or high >= 2**63:
@@ -70,7 +97,7 @@ def seeds(seed, n: int) -> np.ndarray:
 
 
 def labels(given, n: int, num_classes: int) -> np.ndarray:
-    """Converts one label for all images, or n labels, to int32 ``(n,)``, each in [0, num_classes).
+    """Converts one label for all images, or n labels, to int32 ``(n,)`` in [0, num_classes).
 
     Raises:
         ValueError: If a label is not an integer or out of range, or their number is wrong.
@@ -82,7 +109,8 @@ def labels(given, n: int, num_classes: int) -> np.ndarray:
         )
     if values.shape not in ((), (n,)):
         raise ValueError(
-            f"labels must be one integer, or {n} of them, one for each image; received: an array of shape {values.shape}."
+            f"labels must be one integer, or {n} of them, one for each image; "
+            f"received: an array of shape {values.shape}."
         )
     wrong = values[(values < 0) | (values >= num_classes)]
     if wrong.size:
@@ -93,7 +121,11 @@ def labels(given, n: int, num_classes: int) -> np.ndarray:
 
 
 def images(given, image_shape: tuple, name: str = "images") -> np.ndarray:
-    """Converts images to float32 ``(n, height, width, channels)`` in [0, 1]. Errors as in ``rows``."""
+    """Converts images to float32 ``(n, height, width, channels)``.
+
+    Raises:
+        ValueError: As ``rows``, or if a value is not in [0, 1].
+    """
     values = rows(given, image_shape, name)
     low, high = values.min(), values.max()
     if low < 0 or high > 1:
@@ -102,7 +134,12 @@ def images(given, image_shape: tuple, name: str = "images") -> np.ndarray:
 
 
 def rows(given, shape: tuple, name: str) -> np.ndarray:
-    """Converts a batch to float32 ``(n, *shape)``, n at least 1.
+    """Converts a batch to float32 ``(n, *shape)``.
+
+    Args:
+        given: Floating-point array of at least one row.
+        shape: Shape of one row.
+        name: Name of the argument, for the error.
 
     Raises:
         ValueError: If the numbers are not floating-point or not finite, or the shape is wrong.
@@ -126,9 +163,19 @@ def rows(given, shape: tuple, name: str) -> np.ndarray:
 
 
 def condition(given, model, n: int) -> np.ndarray:
-    """Converts one condition for all images, or n conditions, to float32 ``(n, *condition_shape)``.
+    """Converts one condition for all images, or n conditions, to float32.
 
-    A condition that is a part of the image must be in [0, 1].
+    Args:
+        given: ``condition_shape`` or ``(n, *condition_shape)``, floating-point. A condition that is
+            a part of the image must be in [0, 1].
+        model: Model with ``condition_shape`` and ``condition_at``.
+        n: Number of images.
+
+    Returns:
+        float32 ``(n, *condition_shape)``.
+
+    Raises:
+        ValueError: If the condition is not as above.
     """
     if np.shape(given) == model.condition_shape:
         given = np.broadcast_to(given, (n, *model.condition_shape))
@@ -136,6 +183,7 @@ def condition(given, model, n: int) -> np.ndarray:
     values = check(given, model.condition_shape, "condition")
     if len(values) != n:
         raise ValueError(
-            f"condition must be one array, or {n} of them, one for each image; received: {len(values)}."
+            f"condition must be one array, or {n} of them, one for each image; "
+            f"received: {len(values)}."
         )
     return values

@@ -1,4 +1,4 @@
-"""Families of generative models: hyper-parameters in, an untrained ``keras.Model`` out."""
+"""Model families. A constructor takes hyper-parameters and returns an untrained ``keras.Model``."""
 
 from zoo.models.adversarial import DCGAN, GAN
 from zoo.models.variational import CVAE, VAE

@@ -1,6 +1,8 @@
-"""Base class of all models: a ``keras.Model`` with conditioning, signatures, validated training data and saving."""
+"""Base class of all models.
 
-import contextlib
+It adds conditioning, signatures and validation of training data to ``keras.Model``.
+"""
+
 import inspect
 
 import keras
@@ -9,15 +11,18 @@ import tensorflow as tf
 from keras import ops
 
 from zoo.inference import methods, noise, validation
-from zoo.models import batches
+from zoo.models import batches, freezing, networks, precision
+
+# Arguments of constructors that a user may give as networks.
+NETWORKS = ("encoder", "decoder", "generator", "discriminator")
 
 
 class GenerativeModel(methods.Conditional, keras.Model):
     """Base class of the training classes of adversarial, variational and other models.
 
-    A condition is None, int32 labels ``(n,)`` or a float32 tensor ``(n, *condition_shape)``
-    throughout. A subclass supplies ``decode_tensor``, ``optimizers``, ``parameters`` and the step
-    of Keras, and names the networks it was given.
+    A condition is None, int32 labels ``(n,)`` or a float32 tensor ``(n, *condition_shape)`` in
+    every method. A subclass implements ``decode_tensor``, ``optimizers``, ``parameters``,
+    ``train_step`` and ``test_step``, and sets ``given_networks``.
 
     Args:
         image_shape: (height, width, channels).
@@ -29,7 +34,7 @@ class GenerativeModel(methods.Conditional, keras.Model):
         name: Name of the model.
 
     Attributes:
-        called: Name of the signature that calling the model, and so ``predict``, computes.
+        called: Name of the signature that a call of the model and ``predict`` compute.
         given_networks: {argument: network or None} of the networks that a user gave to the
             constructor.
         calibrates_on_images: Whether ``calibration_inputs`` needs training images.
@@ -61,29 +66,34 @@ class GenerativeModel(methods.Conditional, keras.Model):
         self.built = True  # A subclass builds its networks in its constructor.
 
     def call(self, inputs, training=False):
+        """Computes the signature ``called`` from its inputs in order, the condition last."""
         function, _ = self.functions()[self.called]
         return next(iter(function(*keras.tree.flatten(inputs)).values()))
 
     def decode_tensor(self, z, condition=None):
-        """Computes the images ``(n, *image_shape)`` in [0, 1] of latent vectors ``(n, latent_dim)``."""
+        """Computes images ``(n, *image_shape)`` in [0, 1] from z ``(n, latent_dim)``."""
         raise NotImplementedError
 
     def prior_tensor(self, noise, condition=None):
-        """Maps standard normal noise ``(n, latent_dim)`` to z; the identity for a prior N(0, I)."""
+        """Maps noise ``(n, latent_dim)`` from N(0, I) to z. By default z is the noise itself."""
         return noise
 
     def sample_tensor(self, seed, condition=None):
-        """Computes the images of seeds ``(n,)``: decode(prior(normal(seed)))."""
+        """Computes the images of int64 seeds ``(n,)``, decode(prior(normal(seed)))."""
         z = self.prior_tensor(noise.normal_tensor(seed, self.latent_dim), condition)
         return self.decode_tensor(z, condition)
 
     def optimizers(self) -> dict:
-        """Returns {argument of ``compile``: (updates in a training step, variables that it updates)}."""
+        """Returns the optimizers and the variables that they update.
+
+        Returns:
+            {argument of ``compile``: (number of updates in a training step, variables)}.
+        """
         raise NotImplementedError
 
     @property
     def parameters(self) -> dict:
-        """Number of parameters, {"generator": those that compute an image, "total": all}."""
+        """Number of parameters: "generator" counts those that compute an image, "total" all."""
         raise NotImplementedError
 
     @property
@@ -92,21 +102,24 @@ class GenerativeModel(methods.Conditional, keras.Model):
         return {}
 
     def adapt(self, images) -> None:
-        """Initializes an untrained model from training images, for the families that gain by it.
+        """Initializes an untrained model from training images. By default nothing changes.
 
         Args:
             images: ``zoo.data.Source``, or data of which ``zoo.data.get`` makes one.
         """
 
     def calibration_inputs(self, images, condition, noise) -> dict:
-        """Returns the inputs of each signature from which an int8 file takes the ranges of its activations.
+        """Returns the inputs with which the activation ranges of an int8 file are measured.
 
         Args:
             images: float32 ``(n, *image_shape)``, training images, or None where
                 ``calibrates_on_images`` is False.
-            condition: The same as inputs of a signature, {} or {"label": …} or {"condition": …}, n
-                rows.
+            condition: Condition of the images as inputs of a signature: {}, {"label": int32
+                ``(n,)``} or {"condition": float32 ``(n, *condition_shape)``}.
             noise: float32 ``(n, latent_dim)``, standard normal.
+
+        Returns:
+            {signature: {input: array of n rows}}.
         """
         z = self.compute("prior", {"noise": noise} | condition)["z"] if self.has("prior") else noise
         return {"decode": {"z": z} | condition}
@@ -114,40 +127,11 @@ class GenerativeModel(methods.Conditional, keras.Model):
     def check_network(
         self, network, argument: str, input_shape: tuple, output_shape: tuple | list
     ) -> None:
-        """Validates that a network maps inputs (and the condition) to outputs of the given shapes, without the batch.
-
-        Raises:
-            ValueError: If the network is no ``keras.Model``, does not take these inputs or has
-                other outputs.
-        """
-        if not isinstance(network, keras.Model):
-            raise ValueError(
-                f"{argument} must be a keras.Model; received: {validation.short(network)}."
-            )
-        inputs = [keras.KerasTensor((None, *input_shape))]
-        inputs += [
-            keras.KerasTensor(tuple(spec.shape), spec.dtype.name) for spec in self.condition_spec()
-        ]
-        names = [
-            "images" if len(input_shape) == 3 else "z",
-            *(spec.name for spec in self.condition_spec()),
-        ]
-        expected = f"{argument} must map {' and '.join(names)} of shape {_shapes(inputs)} to {_shape_text(output_shape)}"
-        try:
-            outputs = network(inputs if len(inputs) > 1 else inputs[0])
-        except (ValueError, TypeError) as error:
-            first = str(error).strip().splitlines()[0]
-            raise ValueError(
-                f"{expected}; received: a network that cannot be called on these ({first})."
-            ) from None
-        shapes = [tuple(tensor.shape[1:]) for tensor in keras.tree.flatten(outputs)]
-        if shapes != (output_shape if isinstance(output_shape, list) else [output_shape]):
-            raise ValueError(
-                f"{expected}; received: a network with outputs of shape {_shapes(keras.tree.flatten(outputs))}."
-            )
+        """Validates a network as ``zoo.models.networks.check_network`` does, with the condition."""
+        networks.check_network(network, argument, input_shape, output_shape, self.condition_spec())
 
     def get_config(self):
-        """Returns the arguments of the constructor, the dtype policy, and which layers are frozen."""
+        """Returns the constructor's arguments, the dtype policy and the states of frozen layers."""
         given = {
             name: network for name, network in self.given_networks.items() if network is not None
         }
@@ -162,33 +146,25 @@ class GenerativeModel(methods.Conditional, keras.Model):
             "seed": self.seed,
             "name": self.name,
             "dtype": keras.dtype_policies.serialize(self.dtype_policy),
-            "layers_trainable": _trainable_states(self),
+            "layers_trainable": freezing.trainable_states(self),
         }
 
     @classmethod
     def from_config(cls, config):
+        """Creates a model from the result of ``get_config``."""
         arguments = dict(config)
         states = arguments.pop("layers_trainable", {})
-        policy = arguments.pop("dtype", None)
-        before = keras.config.dtype_policy()
-        keras.config.set_dtype_policy(
-            before if policy is None else keras.dtype_policies.get(policy)
-        )
-        try:
-            for name, value in arguments.items():
-                if name in ("encoder", "decoder", "generator", "discriminator") and isinstance(
-                    value, dict
-                ):
-                    arguments[name] = keras.saving.deserialize_keras_object(value)
+        with precision.policy_scope(arguments.pop("dtype", None)):
+            for name in NETWORKS:
+                if isinstance(arguments.get(name), dict):
+                    arguments[name] = keras.saving.deserialize_keras_object(arguments[name])
             model = cls(**arguments)
-        finally:
-            keras.config.set_dtype_policy(before)
-        _set_trainable_states(model, states)
+        freezing.set_trainable_states(model, states)
         return model
 
     def in_float32(self):
-        """Returns an equal model that computes in float32, compiled with the default optimizers."""
-        model = type(self).from_config(_in_float32(self.get_config()))
+        """Returns a copy that computes in float32, compiled with the default optimizers."""
+        model = type(self).from_config(precision.in_float32(self.get_config()))
         for ours, theirs in zip(model.variables, self.variables):
             ours.assign(theirs)
         return model
@@ -196,8 +172,8 @@ class GenerativeModel(methods.Conditional, keras.Model):
     def signatures(self) -> dict:
         """Returns the signatures of an artifact, {name: (function, input specs)}.
 
-        A function takes tensors in the order of the specs, the condition last, and returns {name:
-        tensor}.
+        A function takes tensors in the order of the specs, the condition last, and returns
+        {name: tensor}.
         """
         seed = self.specs("seed", [], tf.int64)
         return {
@@ -232,7 +208,8 @@ class GenerativeModel(methods.Conditional, keras.Model):
             }
         return {"condition": condition, "signatures": signatures}
 
-    def has(self, signature):
+    def has(self, signature: str) -> bool:
+        """Returns whether the model has a signature."""
         return signature in self.signatures()
 
     def specs(self, name, shape, dtype=tf.float32) -> list:
@@ -248,12 +225,15 @@ class GenerativeModel(methods.Conditional, keras.Model):
         return []
 
     def functions(self) -> dict:
-        """Returns the signatures, and the functions of methods that no artifact carries."""
+        """Returns the signatures and the further functions, which are not part of an artifact."""
         return self.signatures()
 
     def concrete_function(self, name):
-        """Returns one of ``functions`` as a TensorFlow function of named tensors, traced once for any batch size."""
-        # Keras, which saves attributes, must not see this one.
+        """Returns one of ``functions`` as a concrete function of named tensors for any batch size.
+
+        It is traced at the first call.
+        """
+        # Keras tracks and saves attributes that are set as usual; this cache must not be saved.
         traced = self.__dict__.setdefault("_traced", {})
         if name not in traced:
             function, specs = self.functions()[name]
@@ -263,6 +243,7 @@ class GenerativeModel(methods.Conditional, keras.Model):
         return traced[name]
 
     def compute(self, signature, inputs):
+        """Runs one function of ``functions`` on arrays, {input: array} to {output: array}."""
         outputs = self.concrete_function(signature)(
             **{name: tf.constant(rows) for name, rows in inputs.items()}
         )
@@ -285,25 +266,28 @@ class GenerativeModel(methods.Conditional, keras.Model):
         given.update(self._validated(given))
         if given.get("validation_data") is not None:
             given["validation_data"] = self._validated_validation_data(given)
-        # Here, not in the graph: it would create their variables in a function that an error can
-        # leave half traced.
+        # The slots are created before the graph is traced: an error in the middle of tracing would
+        # leave them half created.
         with self.distribute_strategy.scope():
             self.build_optimizers()
-        with _plain_errors():
+        with batches.plain_errors():
             return super().fit(**given)
 
     def evaluate(self, *args, **kwargs):
-        """Computes the metrics on a data set as ``keras.Model.evaluate`` does. Errors as in ``fit``."""
+        """Computes the metrics on a data set as ``keras.Model.evaluate`` does.
+
+        Raises:
+            ValueError: As ``fit``.
+        """
         given = batches.for_evaluation(self, _arguments(keras.Model.evaluate, self, args, kwargs))
-        if (
-            "_use_cached_eval_dataset" not in kwargs
-        ):  # In ``fit`` the validation data have been validated.
+        # ``fit`` calls with this argument, and has validated the data before.
+        if "_use_cached_eval_dataset" not in kwargs:
             given.update(self._validated(given))
-        with _plain_errors():
+        with batches.plain_errors():
             return super().evaluate(**given)
 
     def predict(self, x, *args, **kwargs):
-        """Computes the images that calling the model gives, as ``keras.Model.predict`` does.
+        """Computes the signature ``called`` of each batch, as ``keras.Model.predict`` does.
 
         Raises:
             ValueError: If the first batch of ``x`` is not the input of the signature ``called``.
@@ -312,22 +296,30 @@ class GenerativeModel(methods.Conditional, keras.Model):
         batch = batches.first(x, None, None)
         if batch is not None:
             batches.validate_inputs(self, names, batch)
-        with _plain_errors():
+        with batches.plain_errors():
             return super().predict(x, *args, **kwargs)
 
     def train_on_batch(self, x, y=None, sample_weight=None, class_weight=None, **kwargs):
-        """Trains on one batch as ``keras.Model.train_on_batch`` does. Errors as in ``fit``."""
+        """Trains on one batch as ``keras.Model.train_on_batch`` does.
+
+        Raises:
+            ValueError: As ``fit``.
+        """
         self._validated(
             {"x": x, "y": y, "sample_weight": sample_weight, "class_weight": class_weight}
         )
         self.build_optimizers()
-        with _plain_errors():
+        with batches.plain_errors():
             return super().train_on_batch(x, y, sample_weight, class_weight, **kwargs)
 
     def test_on_batch(self, x, y=None, sample_weight=None, **kwargs):
-        """Evaluates one batch as ``keras.Model.test_on_batch`` does. Errors as in ``fit``."""
+        """Evaluates one batch as ``keras.Model.test_on_batch`` does.
+
+        Raises:
+            ValueError: As ``fit``.
+        """
         self._validated({"x": x, "y": y, "sample_weight": sample_weight})
-        with _plain_errors():
+        with batches.plain_errors():
             return super().test_on_batch(x, y, sample_weight, **kwargs)
 
     def _validated_validation_data(self, given):
@@ -344,21 +336,29 @@ class GenerativeModel(methods.Conditional, keras.Model):
         return tuple(part for part in checked.values() if part is not None)
 
     def _validated(self, given) -> dict:
-        """Validates the first batch of the arguments of ``fit``, and returns x, y and sample_weight."""
+        """Validates the first batch of ``fit``'s arguments and returns x, y and sample_weight."""
         x, y, weights = (given.get(name) for name in ("x", "y", "sample_weight"))
         batch = batches.first(x, y, weights)
         if batch is not None:
             batches.validate(self, *batch, class_weight=given.get("class_weight"))
         if y is None and weights is not None:
-            y = np.zeros(len(x), "int32")  # Keras drops weights that come without y.
+            y = np.zeros(len(x), "int32")  # Keras ignores weights without y.
         return {"x": x, "y": y, "sample_weight": weights}
 
     def unpack(self, data):
-        """Splits a dataset element, ``images`` or ``(images, labels or condition[, weights])``.
+        """Splits and checks a dataset element.
+
+        Args:
+            data: ``images`` or ``(images, condition[, weights])``, with labels as the condition of
+                a model that is conditional on a label.
 
         Returns:
-            (images, condition, weights): condition is None where the model has none, weights where
-                none are given.
+            (images, condition, weights): images float32 ``(n, *image_shape)``; condition int32
+            ``(n,)``, float32 ``(n, *condition_shape)`` or None if the model is not conditional;
+            weights float32 ``(n,)`` or None.
+
+        Raises:
+            ValueError: If a conditional model is given no condition.
         """
         images, condition, weights = keras.utils.unpack_x_y_sample_weight(data)
         images = self.full(images)
@@ -374,42 +374,50 @@ class GenerativeModel(methods.Conditional, keras.Model):
         if condition is None:
             raise ValueError(batches.missing_condition(self))
         if self.condition_shape:
-            return (
-                images,
-                tf.ensure_shape(self.full(condition), [None, *self.condition_shape]),
-                weights,
-            )
-        # Of shape (n, 1) too, and of an unknown one where both have been seen.
+            condition = tf.ensure_shape(self.full(condition), [None, *self.condition_shape])
+            return images, condition, weights
+        # Labels may also be of shape (n, 1), and of unknown rank after batches of both shapes.
         labels = tf.reshape(ops.cast(condition, "int32"), [n])
-        # Ordered before the look-up of labels, which fails with a sentence of its own.
+        # This check must run before the labels are used as indices, which gives another error.
         with tf.control_dependencies(
             batches.assert_in_range(labels, 0, self.num_classes - 1, batches.LABELS_IN_RANGE)
         ):
             return images, tf.identity(labels), weights
 
     def weighted_mean(self, values, weights):
-        """The mean over a batch of values ``(n,)`` times weights, which are 1 where None: Keras's reduction of a loss."""
+        """Computes the mean over a batch of values times weights, as Keras reduces a loss.
+
+        Args:
+            values: float32 ``(n,)``.
+            weights: float32 ``(n,)``, or None for 1.
+        """
         return ops.mean(values if weights is None else values * weights)
 
     def full(self, tensor):
-        """Casts to float32, under mixed precision too, because sums over pixels need it."""
+        """Casts to float32, also under mixed precision, because sums over pixels need it."""
         return ops.cast(tensor, keras.config.floatx())
 
     def compile(self, optimizer, **kwargs):
+        """Configures training as ``keras.Model.compile`` does.
+
+        Raises:
+            ValueError: If a loss or metrics are given.
+        """
         if kwargs.get("loss") or kwargs.get("metrics"):
             raise ValueError(
-                "loss and metrics must not be given to compile, because the model has its own."
+                "loss and metrics must not be given to compile, because the model has its own. "
+                "Remove them."
             )
         super().compile(optimizer=optimizer, **kwargs)
 
     def compile_from_config(self, config):
-        # Keras does not restore a custom compile() by itself: it warns and leaves the model
-        # uncompiled.
+        """Compiles a loaded model with its saved optimizers."""
+        # Without this method Keras only warns about a custom compile() and skips it.
         self.compile(**keras.saving.deserialize_keras_object(config))
         self.build_optimizers()
 
     def build_optimizers(self) -> None:
-        """Creates the slots of each optimizer, for the variables that it updates."""
+        """Creates the slot variables of each optimizer for the variables that it updates."""
         for name, (_, variables) in self.optimizers().items():
             optimizer = getattr(self, name)
             if not optimizer.built:
@@ -419,7 +427,7 @@ class GenerativeModel(methods.Conditional, keras.Model):
         """Saves the model as ``keras.Model.save`` does, to a ``.keras`` file.
 
         Raises:
-            ValueError: If the file name has another ending.
+            ValueError: If ``filepath`` does not end in ``.keras``.
         """
         if not str(filepath).endswith(".keras"):
             raise ValueError(f"filepath must end in .keras; received: {str(filepath)!r}.")
@@ -427,13 +435,14 @@ class GenerativeModel(methods.Conditional, keras.Model):
 
     @property
     def metrics(self):
+        """Metrics of the model, in the order of ``track``."""
         return self._trackers
 
     def predict_step(self, data):
+        """Computes the signature ``called`` of one batch of ``predict``."""
         x, condition, _ = keras.utils.unpack_x_y_sample_weight(data)
-        return self(
-            x if condition is None or not self.condition_spec() else [x, condition], training=False
-        )
+        alone = condition is None or not self.condition_spec()
+        return self(x if alone else [x, condition], training=False)
 
     def track(self, *names):
         """Creates the metrics that ``report`` updates."""
@@ -446,18 +455,26 @@ class GenerativeModel(methods.Conditional, keras.Model):
         return {tracker.name: tracker.result() for tracker in self._trackers}
 
     def scaled(self, loss, optimizer):
-        """Scales a loss for mixed precision, and for ``tf.distribute``, which sums the gradients of the replicas."""
+        """Scales a loss for mixed precision and for the sum of gradients over replicas."""
         return optimizer.scale_loss(loss / tf.distribute.get_strategy().num_replicas_in_sync)
 
     def apply_gradients(self, tape, scaled_loss, optimizer, variables) -> None:
-        """Updates variables by the gradients of a loss that ``scaled`` gave."""
+        """Updates variables by the gradients of a loss that ``scaled`` returned."""
         optimizer.apply(tape.gradient(scaled_loss, variables), variables)
 
     def noise_seed(self, step, *more):
-        """Returns a seed int64 ``(2,)`` that depends on the model's seed, the step, further numbers and the replica.
+        """Returns a seed of a training step for ``tf.random.stateless_…`` functions.
 
-        A model that was saved and loaded therefore continues with the same noise, and replicas draw
-        different noise.
+        It depends on the model's seed, the step, the further numbers and the replica. A model that
+        was saved and loaded therefore continues with the same noise, and replicas draw different
+        noise.
+
+        Args:
+            step: Number of the training step.
+            *more: Integers that distinguish the random numbers of one step.
+
+        Returns:
+            int64 ``(2,)``.
         """
         seed = tf.stack([tf.cast(self.seed, tf.int64), tf.cast(step, tf.int64)])
         for number in (*more, tf.distribute.get_replica_context().replica_id_in_sync_group):
@@ -465,12 +482,16 @@ class GenerativeModel(methods.Conditional, keras.Model):
         return seed
 
     def noise(self, shape, step, *more):
-        """Draws standard normal noise by ``noise_seed``."""
+        """Draws standard normal noise with the seed ``noise_seed(step, *more)``."""
         return self.full(tf.random.stateless_normal(shape, self.noise_seed(step, *more)))
 
 
 def dimensions(image_shape, latent_dim, num_classes) -> tuple:
-    """Validates the arguments that describe images, latent variables and labels, and returns them."""
+    """Validates and returns ``image_shape``, ``latent_dim`` and ``num_classes``.
+
+    Raises:
+        ValueError: If one of them is not made of positive integers; ``num_classes`` may be None.
+    """
     validation.positive_int(latent_dim, "latent_dim")
     if num_classes is not None:
         validation.positive_int(num_classes, "num_classes")
@@ -478,16 +499,16 @@ def dimensions(image_shape, latent_dim, num_classes) -> tuple:
 
 
 def refuse(unknown: dict, replaced: dict, family: type) -> None:
-    """Refuses arguments that a constructor does not have.
+    """Raises an error for arguments that a constructor does not have.
 
     Args:
-        unknown: {argument: value} that was received.
-        replaced: {argument of an earlier version: its successor}.
+        unknown: {argument: value} of the unknown arguments.
+        replaced: {argument of an earlier version: text of its replacement}.
         family: Class of the constructor.
 
     Raises:
-        ValueError: For an argument of an earlier version.
-        TypeError: For another one.
+        ValueError: If an argument is one of an earlier version.
+        TypeError: If an argument is another one.
     """
     for argument in unknown:
         if argument in replaced:
@@ -495,86 +516,19 @@ def refuse(unknown: dict, replaced: dict, family: type) -> None:
         raise TypeError(f"{family.__name__} has no argument {argument!r}.")
 
 
-def assert_batch_of(n: int, images) -> list:
-    """Returns the graph's check that a batch has at least n images."""
-    check = tf.debugging.Assert(tf.shape(images)[0] >= n, [batches.TOO_SMALL])
-    return [] if check is None else [check]
-
-
 def encode_png(images):
-    """Encodes float images in [0, 1] as PNG files, string ``(n,)``."""
+    """Encodes float images ``(n, height, width, channels)`` in [0, 1] as PNG, strings ``(n,)``."""
     pixels = tf.cast(tf.round(images * 255), tf.uint8)
     return tf.map_fn(tf.io.encode_png, pixels, fn_output_signature=tf.string)
 
 
 def _arguments(method, model, args, kwargs) -> dict:
-    """Returns the arguments of a call of a Keras method by name."""
+    """Returns {name: value} of the arguments of a Keras method's call."""
     bound = inspect.signature(method).bind(model, *args, **kwargs).arguments
     return {
         name: value for name, value in bound.items() if name not in ("self", "kwargs")
     } | bound.get("kwargs", {})
 
 
-@contextlib.contextmanager
-def _plain_errors():
-    """Raises a failed check of the graph as a ValueError of its sentence alone, without the graph's traceback."""
-    try:
-        yield
-    except tf.errors.InvalidArgumentError as error:
-        sentence = next(
-            (sentence for sentence in batches.SENTENCES if sentence in error.message), None
-        )
-        if sentence is None:
-            raise
-        raise ValueError(sentence) from None
-
-
-def _sublayers(layer, path=""):
-    """Yields the path of each layer below a layer, the layer and its parent, outer layers first."""
-    for sublayer in getattr(layer, "layers", ()):
-        inner = f"{path}/{sublayer.name}".lstrip("/")
-        yield inner, sublayer, layer
-        yield from _sublayers(sublayer, inner)
-
-
-def _trainable_states(model) -> dict:
-    """Returns {path: trainable} of the layers whose state differs from their parent's, or from a new model's."""
-    states = {} if model.trainable else {"": False}
-    return states | {
-        path: layer.trainable
-        for path, layer, outer in _sublayers(model)
-        if layer.trainable != outer.trainable
-    }
-
-
-def _set_trainable_states(model, states) -> None:
-    if "" in states:
-        model.trainable = False
-    for path, layer, _ in _sublayers(model):
-        if path in states:
-            layer.trainable = states[path]
-
-
-def _in_float32(config):
-    """Replaces the mixed precision policies of a config, those of layers in it included."""
-    if isinstance(config, dict):
-        if config.get("class_name") == "DTypePolicy":
-            return config | {"config": {"name": "float32"}}
-        return {key: _in_float32(value) for key, value in config.items()}
-    if isinstance(config, (list, tuple)):
-        return type(config)(_in_float32(value) for value in config)
-    return config
-
-
 def _described(spec) -> dict:
     return {"dtype": spec.dtype.name, "shape": [None, *spec.shape[1:]]}
-
-
-def _shape_text(shape) -> str:
-    if isinstance(shape, list):
-        return " and ".join(map(_shape_text, shape))
-    return f"(n, {', '.join(map(str, shape))})" if shape else "(n,)"
-
-
-def _shapes(tensors) -> str:
-    return _shape_text([tuple(tensor.shape[1:]) for tensor in tensors])

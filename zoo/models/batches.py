@@ -1,4 +1,10 @@
-"""Validates training data: the first batch before TensorFlow traces a step, and each batch inside of the graph."""
+"""Validation of training data.
+
+The first batch is validated before TensorFlow traces a training step. Assertions in the graph
+validate every batch.
+"""
+
+import contextlib
 
 import keras
 import numpy as np
@@ -58,11 +64,16 @@ def _without_arrays(given):
 def first(x, y, sample_weight) -> tuple | None:
     """Reads the first batch of the arguments of ``fit``.
 
-    Arrays count as one batch. Data that can be read only once, such as a generator, are left alone.
+    Arrays count as one batch. Data that can be read only once, such as a generator, are not read.
+
+    Args:
+        x: Arrays, ``tf.data.Dataset``, ``keras.utils.PyDataset`` or other data of ``fit``.
+        y: Condition as an array, or None.
+        sample_weight: Weights as an array, or None.
 
     Returns:
-        (images, condition, weights), each a NumPy array or None; or None where there is no batch to
-        look at.
+        (images, condition, weights), each a NumPy array, a list of them or None; or None if the
+        data are not read.
 
     Raises:
         ValueError: If the data set is empty.
@@ -94,10 +105,11 @@ def validate(model, images, condition, weights, class_weight=None) -> None:
     """Validates one batch of training data.
 
     Args:
-        model: a ``zoo.models`` model.
+        model: A ``zoo.models`` model.
         images: float ``(n, *image_shape)`` in [0, 1].
-        condition: labels ``(n,)`` or ``(n, 1)``, condition tensors, or None.
-        weights: sample weights ``(n,)``, or None.
+        condition: Labels ``(n,)`` or ``(n, 1)``, condition tensors ``(n, *condition_shape)``, or
+            None.
+        weights: Sample weights ``(n,)`` or ``(n, 1)``, or None.
         class_weight: {label: weight}, or None.
 
     Raises:
@@ -108,49 +120,51 @@ def validate(model, images, condition, weights, class_weight=None) -> None:
     needed = model.condition_spec()
     if needed and condition is None:
         raise ValueError(missing_condition(model))
-    if class_weight is not None and (
-        condition is None or np.asarray(condition).dtype.kind not in "iu"
-    ):
-        raise ValueError(
-            f"class_weight must come with integer labels; received: {'no' if condition is None else 'other'} labels. "
-            "Give the labels as y, or use sample_weight."
-        )
+    if class_weight is not None:
+        _validate_labels_of_class_weight(condition)
     if needed:
-        condition = np.asarray(condition)
-        if model.num_classes:
-            column = (
-                condition[:, 0] if condition.ndim == 2 and condition.shape[1] == 1 else condition
-            )
-            validation.labels(column, len(images), model.num_classes)
-        else:
-            validation.condition(condition, model, len(images))
+        _validate_condition(model, np.asarray(condition), len(images))
     if weights is not None and np.asarray(weights).shape not in ((len(images),), (len(images), 1)):
         raise ValueError(
-            f"sample_weight must be of shape ({len(images)},), one weight for each image; received: "
-            f"{np.asarray(weights).shape}."
+            f"sample_weight must be of shape ({len(images)},), one weight for each image; "
+            f"received: {np.asarray(weights).shape}."
         )
+
+
+def _validate_labels_of_class_weight(labels):
+    if labels is None or np.asarray(labels).dtype.kind not in "iu":
+        received = "no labels" if labels is None else "other labels"
+        raise ValueError(
+            f"class_weight must come with integer labels; received: {received}. "
+            "Give the labels as y, or use sample_weight."
+        )
+
+
+def _validate_condition(model, condition, n):
+    if not model.num_classes:
+        validation.condition(condition, model, n)
+        return
+    is_column = condition.ndim == 2 and condition.shape[1] == 1
+    validation.labels(condition[:, 0] if is_column else condition, n, model.num_classes)
 
 
 def validate_inputs(model, names, batch) -> None:
     """Validates the first batch of ``predict``.
 
     Args:
-        model: a ``zoo.models`` model.
-        names: of the inputs that calling the model takes, "images" or "z", and of its condition.
-        batch: the batch as ``first`` gives it: the inputs in a list, or as the element of a data
-            set.
+        model: A ``zoo.models`` model.
+        names: Names of the inputs of a call of the model: "images" or "z", then "label" or
+            "condition" if the model is conditional.
+        batch: The result of ``first``, whose first element is one input or a list of all inputs.
 
     Raises:
         ValueError: If the batch does not hold these inputs.
     """
     x, condition, _ = batch
-    inputs = (
-        x
-        if isinstance(x, list)
-        else [x]
-        if condition is None or len(names) == 1
-        else [x, condition]
-    )
+    if isinstance(x, list):
+        inputs = x
+    else:
+        inputs = [x] if condition is None or len(names) == 1 else [x, condition]
     if len(inputs) != len(names):
         raise ValueError(
             f"predict must be given {' and '.join(names)}; received: {len(inputs)} input(s)."
@@ -164,15 +178,50 @@ def validate_inputs(model, names, batch) -> None:
 
 
 def missing_condition(model) -> str:
-    """The sentence about a data set that lacks the condition of a model."""
+    """Returns the error message for a data set without the condition of a model."""
     (spec,) = model.condition_spec()
-    return f"A dataset element must be (images, {spec.name}) for this conditional model; received: images alone."
+    return (
+        f"A dataset element must be (images, {spec.name}) for this conditional model; "
+        "received: images alone."
+    )
 
 
 def assert_in_range(values, low, high, sentence) -> list:
-    """Checks of the graph that values are within [low, high] and not NaN; a check that holds eagerly is None."""
+    """Asserts in the graph that values are in [low, high] and not NaN.
+
+    Args:
+        values: Tensor of any shape.
+        low: Lower bound, included.
+        high: Upper bound, included.
+        sentence: Error message, one of ``SENTENCES``.
+
+    Returns:
+        The assertion in a list, or an empty list if it already holds in eager execution.
+    """
     within = tf.reduce_all(
         (values >= tf.cast(low, values.dtype)) & (values <= tf.cast(high, values.dtype))
     )
-    check = tf.debugging.Assert(within, [sentence])
+    return _assertion(within, sentence)
+
+
+def assert_batch_of(n: int, images) -> list:
+    """Asserts in the graph that a batch has at least n images, as ``assert_in_range`` does."""
+    return _assertion(tf.shape(images)[0] >= n, TOO_SMALL)
+
+
+def _assertion(holds, sentence):
+    check = tf.debugging.Assert(holds, [sentence])
     return [] if check is None else [check]
+
+
+@contextlib.contextmanager
+def plain_errors():
+    """Raises a failed assertion of the graph as ValueError, without the graph's traceback."""
+    try:
+        yield
+    except tf.errors.InvalidArgumentError as error:
+        found = (sentence for sentence in SENTENCES if sentence in error.message)
+        sentence = next(found, None)
+        if sentence is None:
+            raise
+        raise ValueError(sentence) from None

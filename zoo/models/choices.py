@@ -1,4 +1,4 @@
-"""Resolves a choice that is given as a name, as a config or as an object, as ``keras.losses.get`` does."""
+"""Choices that are given as a name, a config or an object, as in ``keras.losses.get``."""
 
 import difflib
 
@@ -6,7 +6,7 @@ import keras
 
 
 def get(identifier, argument: str, base: type, choices: dict):
-    """Returns the object that an identifier stands for.
+    """Returns the object for a name, a config or the object itself.
 
     Args:
         identifier: A key of ``choices``; a dict {"class_name": key of ``choices`` or registered
@@ -37,12 +37,13 @@ def get(identifier, argument: str, base: type, choices: dict):
     hint = f" Did you mean {close[0]!r}?" if close else ""
     names = ", ".join(map(repr, choices))
     raise ValueError(
-        f"{argument} must be one of {names}, a config or a {base.__name__} object; received: {identifier!r}.{hint}"
+        f"{argument} must be one of {names}, a config or a {base.__name__} object; "
+        f"received: {identifier!r}.{hint}"
     )
 
 
 class Configurable:
-    """Parent of the choices: an object whose class and arguments can be saved with a model."""
+    """Base class of choices whose class and arguments are saved with a model."""
 
     def get_config(self) -> dict:
         """Returns the arguments of the constructor."""
@@ -50,4 +51,5 @@ class Configurable:
 
     @classmethod
     def from_config(cls, config):
+        """Creates an object from the result of ``get_config``."""
         return cls(**config)

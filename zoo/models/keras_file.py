@@ -1,4 +1,4 @@
-"""Keras files (``.keras``) that hold a model of the zoo."""
+"""Reads Keras files (``.keras``) of the zoo's models."""
 
 import json
 import zipfile
@@ -15,8 +15,8 @@ def read(path: Path) -> GenerativeModel:
     """Loads a model of the zoo from a Keras file.
 
     Raises:
-        DamagedFileError: where Keras cannot load the file.
-        ValueError: where the file holds another model than one of the zoo's.
+        DamagedFileError: If Keras cannot load the file.
+        ValueError: If the file holds a model of another class.
     """
     try:
         with zipfile.ZipFile(path) as file:
@@ -27,15 +27,16 @@ def read(path: Path) -> GenerativeModel:
         raise _damaged(path) from error
     if not (isinstance(family, type) and issubclass(family, GenerativeModel)):
         raise ValueError(
-            f"{path} holds a {name}, but it must hold one of the zoo's models: {', '.join(zoo.models.__all__)}."
+            f"{path} must hold one of the zoo's models, {', '.join(zoo.models.__all__)}; "
+            f"received: a file with {name}."
         )
     try:
         return keras.saving.load_model(path)
-    except Exception as error:  # Whatever the loader meets, the remedy is the same.
+    except Exception as error:  # Keras raises errors of many classes for damaged files.
         raise _damaged(path) from error
 
 
 def _damaged(path):
     return DamagedFileError(
-        f"{path} is not a file that Keras can load: restore it, or save the model again."
+        f"{path} cannot be loaded by Keras. Restore the file, or save the model again."
     )

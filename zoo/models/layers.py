@@ -1,4 +1,4 @@
-"""Layers that Keras does not have."""
+"""Layers that are not part of Keras."""
 
 import keras
 import tensorflow as tf
@@ -7,69 +7,90 @@ from keras import layers, ops
 
 @keras.saving.register_keras_serializable("zoo")
 class Center(layers.Layer):
-    """Subtracts the mean image of the training data, which is zero until the model is adapted to them."""
+    """Subtracts the mean training image, which is zero until ``GenerativeModel.adapt`` sets it."""
 
     def build(self, shape):
+        """Creates the mean image, of the shape of one input."""
         self.mean = self.add_weight(
             shape=shape[1:], initializer="zeros", trainable=False, name="mean"
         )
 
     def call(self, images):
+        """Subtracts the mean from images ``(n, height, width, channels)``."""
         return images - self.mean
 
 
 @keras.saving.register_keras_serializable("zoo")
 class PixelBias(layers.Layer):
-    """Adds a bias to each pixel of each channel."""
+    """Adds a trainable bias to each pixel of each channel."""
 
     def build(self, shape):
+        """Creates the bias, of the shape of one input."""
         self.bias = self.add_weight(shape=shape[1:], initializer="zeros", name="bias")
 
     def call(self, images):
+        """Adds the bias to images ``(n, height, width, channels)``."""
         return images + self.bias
 
 
 @keras.saving.register_keras_serializable("zoo")
 class OneHot(layers.Layer):
-    """Labels ``(n,)`` to ``(n, num_classes)``."""
+    """Encodes int labels ``(n,)`` as one-hot vectors ``(n, num_classes)``.
+
+    Args:
+        num_classes: int. Number of labels.
+    """
 
     def __init__(self, num_classes, **kwargs):
         super().__init__(**kwargs)
         self.num_classes = num_classes
 
     def call(self, labels):
-        # TensorFlow Lite's int8 quantizer gives the result of one_hot a wrong scale, and is right
-        # about a gather.
+        """Encodes labels."""
+        # TensorFlow Lite's int8 quantizer gives the result of one_hot a wrong scale. The scale of
+        # the result of gather is correct.
         return tf.gather(tf.eye(self.num_classes, dtype=self.compute_dtype), labels)
 
     def get_config(self):
+        """Returns the arguments of the constructor."""
         return super().get_config() | {"num_classes": self.num_classes}
 
 
 @keras.saving.register_keras_serializable("zoo")
 class DepthToSpace(layers.Layer):
-    """Rearranges the channels of each cell to ``stride`` x ``stride`` pixels (Shi et al. 2016, equation 4)."""
+    """Rearranges the channels of each cell to pixels (Shi et al. 2016, equation 4).
+
+    Args:
+        stride: int. Side of the square of pixels that replaces a cell.
+    """
 
     def __init__(self, stride, **kwargs):
         super().__init__(**kwargs)
         self.stride = stride
 
     def call(self, grid):
+        """Maps ``(n, h, w, stride² * channels)`` to ``(n, h * stride, w * stride, channels)``."""
         return tf.nn.depth_to_space(grid, self.stride)
 
     def compute_output_shape(self, shape):
+        """Returns the shape of the output for an input shape."""
         n, height, width, channels = shape
         return n, height * self.stride, width * self.stride, channels // self.stride**2
 
     def get_config(self):
+        """Returns the arguments of the constructor."""
         return super().get_config() | {"stride": self.stride}
 
 
 @keras.saving.register_keras_serializable("zoo")
 class Dropout(layers.Dropout):
-    """Dropout as in Keras whose noise continues after saving and loading, and differs between replicas."""
+    """Dropout whose random state is saved with the model and differs between replicas.
+
+    Arguments as in ``keras.layers.Dropout``.
+    """
 
     def call(self, x, training=False):
+        """Sets random values to 0 and scales the others by 1 / (1 − rate), in training only."""
         if not training or self.rate == 0:
             return x
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
@@ -80,29 +101,34 @@ class Dropout(layers.Dropout):
         return tf.where(keep, x / (1 - self.rate), tf.zeros_like(x))
 
     def save_own_variables(self, store):
+        """Saves the random state."""
         if self.rate:
             store["state"] = self.seed_generator.state.numpy()
 
     def load_own_variables(self, store):
+        """Loads the random state."""
         if self.rate:
             self.seed_generator.state.assign(store["state"])
 
 
 @keras.saving.register_keras_serializable("zoo")
 class SpectralConv2D(layers.Conv2D):
-    """Convolution whose kernel is divided by its largest singular value (Miyato et al. 2018, algorithm 1).
+    """Convolution with spectral normalization (Miyato et al. 2018, algorithm 1).
 
-    The singular value is estimated by one power iteration in each training step, and the gradient
-    flows through it.
+    The kernel is divided by its largest singular value. One power iteration in each training step
+    estimates this value, and the gradient includes the division. Arguments as in
+    ``keras.layers.Conv2D``.
     """
 
     def build(self, shape):
+        """Creates the kernel, the bias and the estimate u of the left singular vector."""
         super().build(shape)
         self.u = self.add_weight(
             shape=(1, self.filters), initializer="random_normal", trainable=False, name="u"
         )
 
     def call(self, x, training=False):
+        """Convolves with the normalized kernel; updates u in training."""
         matrix = ops.reshape(self.kernel, (-1, self.filters))
         u = ops.cast(self.u, matrix.dtype)
         v = ops.stop_gradient(ops.normalize(ops.matmul(u, ops.transpose(matrix))))
@@ -114,22 +140,24 @@ class SpectralConv2D(layers.Conv2D):
         x = ops.conv(x, kernel, strides=list(self.strides), padding=self.padding)
         return x + ops.cast(self.bias, x.dtype) if self.use_bias else x
 
-    # A convolution of Keras saves its kernel and bias alone.
+    # A convolution of Keras saves its kernel and bias, but not u.
     def save_own_variables(self, store):
+        """Saves all variables, u included."""
         layers.Layer.save_own_variables(self, store)
 
     def load_own_variables(self, store):
+        """Loads all variables, u included."""
         layers.Layer.load_own_variables(self, store)
 
 
 @keras.saving.register_keras_serializable("zoo")
 class Maxout(layers.Layer):
-    """The largest of ``pieces`` affine maps, for each of ``units`` outputs (Goodfellow et al. 2013, arXiv 1302.4389).
+    """Maximum of several affine maps for each output (Goodfellow et al. 2013, arXiv 1302.4389).
 
     Args:
-        units: int. Outputs.
-        pieces: int. Affine maps an output.
-        kernel_initializer: as in ``keras.layers.Dense``.
+        units: int. Number of outputs.
+        pieces: int. Number of affine maps for each output.
+        kernel_initializer: As in ``keras.layers.Dense``.
     """
 
     def __init__(self, units, pieces, kernel_initializer="glorot_uniform", **kwargs):
@@ -138,6 +166,7 @@ class Maxout(layers.Layer):
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
 
     def build(self, shape):
+        """Creates the kernel and the bias of all affine maps."""
         size = self.units * self.pieces
         self.kernel = self.add_weight(
             shape=(shape[-1], size), initializer=self.kernel_initializer, name="kernel"
@@ -145,12 +174,14 @@ class Maxout(layers.Layer):
         self.bias = self.add_weight(shape=(size,), initializer="zeros", name="bias")
 
     def call(self, x):
+        """Maps ``(n, features)`` to ``(n, units)``."""
         return ops.max(
             ops.reshape(ops.matmul(x, self.kernel) + self.bias, (-1, self.units, self.pieces)),
             axis=-1,
         )
 
     def get_config(self):
+        """Returns the arguments of the constructor."""
         initializer = keras.initializers.serialize(self.kernel_initializer)
         return super().get_config() | {
             "units": self.units,
@@ -161,18 +192,22 @@ class Maxout(layers.Layer):
 
 @keras.saving.register_keras_serializable("zoo")
 class Conv2DTranspose(layers.Conv2DTranspose):
-    """Transposed convolution with "same" padding, cropped to a grid, and computed in inference as a plain convolution.
+    """Transposed convolution with "same" padding whose output is cropped to a grid.
 
-    Pixel s m + p of a row of the full output sums over the kernel's taps s t + p and the inputs m -
-    t. This is an ordinary convolution for each position p in a cell of s pixels, with the positions
-    as channels, which are then rearranged. LiteRT has fast kernels for it, and none for a
-    transposed convolution with a dynamic batch. In training Keras's own is faster.
+    In inference it is computed as an ordinary convolution. Pixel s m + p of a row of the full
+    output is a sum over the kernel's taps s t + p and the inputs m − t. This is an ordinary
+    convolution for each position p in a cell of s pixels, with the positions as channels, which are
+    then rearranged to pixels. LiteRT has fast kernels for ordinary convolutions, but not for
+    transposed convolutions with a dynamic batch. In training the transposed convolution of Keras
+    is faster.
 
     Args:
-        filters, kernel_size, strides, use_bias, kernel_initializer: as in
-            ``keras.layers.Conv2DTranspose``.
-        grid: tuple of int. (height, width) of the output, at most ``strides`` times the input's and
-            less than a stride below.
+        filters: As in ``keras.layers.Conv2DTranspose``.
+        kernel_size: As in ``keras.layers.Conv2DTranspose``.
+        grid: tuple of int. (height, width) of the output. Each is at most the stride times the
+            input's size, and more than that minus the stride.
+        **kwargs: ``strides``, ``use_bias``, ``kernel_initializer`` and the others of
+            ``keras.layers.Conv2DTranspose``, except ``padding``.
     """
 
     def __init__(self, filters, kernel_size, grid, **kwargs):
@@ -180,6 +215,7 @@ class Conv2DTranspose(layers.Conv2DTranspose):
         self.grid = tuple(grid)
 
     def call(self, x, training=False):
+        """Maps ``(n, h, w, channels)`` to ``(n, *grid, filters)``."""
         height, width = self.grid
         if training:
             return super().call(x)[:, :height, :width]
@@ -191,8 +227,8 @@ class Conv2DTranspose(layers.Conv2DTranspose):
         )
         kernel = ops.reshape(kernel, (taps[0], strides[0], taps[1], strides[1], filters, channels))
         kernel = ops.transpose(ops.flip(kernel, (0, 2)), (0, 2, 5, 1, 3, 4))
-        # "same" leaves out these many pixels at the start of the full output; only the cells of the
-        # others are computed.
+        # "same" padding removes these numbers of pixels at the start of the full output. Only the
+        # cells of the remaining pixels are computed.
         front = [max(size - stride, 0) // 2 for size, stride in zip(sizes, strides)]
         margins = [
             (t - 1 - first // s, (first + size - 1) // s - given + 1)
@@ -211,7 +247,9 @@ class Conv2DTranspose(layers.Conv2DTranspose):
         return x + self.bias if self.use_bias else x
 
     def compute_output_shape(self, shape):
+        """Returns the shape of the output for an input shape."""
         return shape[0], *self.grid, self.filters
 
     def get_config(self):
+        """Returns the arguments of the constructor."""
         return super().get_config() | {"grid": self.grid}

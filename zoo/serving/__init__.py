@@ -1,4 +1,4 @@
-"""Local HTTP server: TF Serving's REST API, the Open Inference Protocol, metrics and pages."""
+"""HTTP server with TF Serving's REST API, the Open Inference Protocol, metrics and web pages."""
 
 from zoo.serving.limits import Limits
 from zoo.serving.server import serve, url

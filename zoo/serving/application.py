@@ -1,4 +1,4 @@
-"""The application: every path, and the one form in which errors are answered."""
+"""ASGI application: the paths of all protocols, and error answers of one form."""
 
 import asyncio
 from http import HTTPStatus
@@ -18,18 +18,28 @@ from zoo.serving.limits import Limits, Memory, Refused, Share
 from zoo.serving.model import Served
 from zoo.serving.reading import dumps, short
 
+# Size of the pieces in which an answer is sent, in bytes.
 PIECE = 64 * 2**10
-# The documentation works without a network: no page asks another host, for a logo say.
+# Pages must work without a network, so that they may not load anything, such as a logo, from another
+# host.
 POLICY = (b"content-security-policy", b"default-src 'self' 'unsafe-inline' blob: data:")
 
 
 class Shares:
-    """Gives each request its share of the memory until its client has taken the answer."""
+    """Middleware that gives each request its share of the memory.
+
+    The share is released when the client has received the answer.
+
+    Args:
+        app: ASGI application.
+        memory: Memory of all requests.
+    """
 
     def __init__(self, app, memory: Memory):
         self.app, self.memory = app, memory
 
     async def __call__(self, scope, receive, send):
+        """Answers one request as an ASGI application."""
         scope["share"] = share = Share(self.memory)
         started = False
 
@@ -38,23 +48,29 @@ class Shares:
             if not started:
                 started, message["headers"] = True, [*message["headers"], POLICY]
             rest = memoryview(message.get("body", b""))
-            while len(rest) > PIECE:  # Uvicorn waits for the client before each piece.
+            # In pieces, because Uvicorn waits for the client before each of them.
+            while len(rest) > PIECE:
                 piece, rest = rest[:PIECE], rest[PIECE:]
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
             await send(message | {"body": rest})
 
         try:
             await self.app(scope, receive, send_in_pieces)
-        except asyncio.CancelledError:  # The server stops, and has waited long enough.
+        except asyncio.CancelledError:  # The server stops, and ``stop_seconds`` are over.
             if not started:
-                stopping = Refused("The server stops.", HTTPStatus.SERVICE_UNAVAILABLE)
+                stopping = Refused("The server is stopping.", HTTPStatus.SERVICE_UNAVAILABLE)
                 await _error(None, stopping)(scope, receive, send)
         finally:
             share.release()
 
 
 def application(models: list[Served], memory: Memory) -> FastAPI:
-    """The application that serves models."""
+    """Returns the application that serves models.
+
+    Args:
+        models: The models to serve.
+        memory: Memory of all requests, with the limits.
+    """
     repository = kserve.ModelRepository()
     for model in models:
         repository.update(model)
@@ -77,8 +93,8 @@ def application(models: list[Served], memory: Memory) -> FastAPI:
             document, _ = await model((read, body, share))
         return Response(document, media_type="application/json")
 
-    description = "TF Serving's REST API and the Open Inference Protocol over generative models."
-    # No validator on another host looks at the document.
+    description = "TF Serving's REST API and the Open Inference Protocol for generative models."
+    # The validator of Swagger is on another host.
     settings = {"swagger_ui_parameters": {"validatorUrl": None}}
     app = FastAPIOffline(title="zoo", version=zoo.__version__, description=description, **settings)
     app.add_middleware(Shares, memory=memory)
@@ -92,7 +108,7 @@ def application(models: list[Served], memory: Memory) -> FastAPI:
 
 
 def _error(request, error: HTTPException) -> Response:
-    """An error in TF Serving's form."""
+    """Returns the answer to an error, in the form of TF Serving."""
     body = dumps({"error": str(error.detail)})
     return Response(body, error.status_code, error.headers, "application/json")
 
@@ -101,7 +117,7 @@ def _handlers(limits: Limits) -> dict:
     async def routed(request, error: HTTPException):
         if not isinstance(error, Refused):
             path = short(request.url.path)
-            sentence = f"There is no {request.method} {path}; the paths are at /docs."
+            sentence = f"There is no {request.method} {path}; see the paths at /docs."
             error = Refused(sentence, error.status_code)
         return _error(request, error)
 
@@ -110,16 +126,14 @@ def _handlers(limits: Limits) -> dict:
         return _error(request, Refused(f"{'.'.join(map(str, first['loc']))}: {first['msg']}."))
 
     async def late(request, error: TimeoutError):
-        sentence = f"There was no answer within {limits.seconds} seconds."
+        sentence = f"The answer took longer than {limits.seconds} seconds. Send fewer rows."
         return _error(request, Refused(sentence, HTTPStatus.GATEWAY_TIMEOUT))
 
     async def left(request, error: ClientDisconnect):
-        return Response(status_code=HTTPStatus.BAD_REQUEST)  # Nobody reads it.
+        return Response(status_code=HTTPStatus.BAD_REQUEST)  # The client has left.
 
     async def failed(request, error: Exception):
-        return _error(
-            request, Refused("The server failed at this request: its log says where.", 500)
-        )
+        return _error(request, Refused("The server failed to answer; see its log.", 500))
 
     return {
         HTTPException: routed,

@@ -1,4 +1,4 @@
-"""Limits of time and memory, and the part of the memory that each request holds."""
+"""Limits of time and memory, and the share of the memory that each request holds."""
 
 import asyncio
 import threading
@@ -9,7 +9,7 @@ from http import HTTPStatus
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-# Clients send JSON under these types: curl names a form when it is not told otherwise.
+# Content types under which clients send JSON. curl names a form by default.
 JSON_TYPES = {
     "",
     "application/json",
@@ -17,8 +17,9 @@ JSON_TYPES = {
     "application/x-www-form-urlencoded",
     "text/plain",
 }
-# Bytes that orjson and CPython take at most for each value, list, object, member and string of a
-# JSON document, by the character that it cannot do without. tests/test_serving.py measures them.
+# Upper bounds of the bytes that orjson and CPython need for each value, list, object, member and
+# string of a JSON document, by the character of which each of these needs one.
+# tests/test_serving.py measures them.
 VALUE_BYTES = {b",": 64, b"[": 96, b"{": 128, b":": 128, b'"': 32}
 
 
@@ -27,14 +28,14 @@ class Limits:
     """Limits of the server.
 
     Attributes:
-        head_seconds: time for the head of a request, and after an answer for the next one.
-        seconds: time for the body to arrive, and time to compute the answer. All of it, and for
-            the client to read the answer, takes three times as long at most.
-        stop_seconds: time for the requests under way when the server is told to stop.
-        head_bytes: size of all that is not the body: a request's head, or its trailers.
-        body_bytes: size of a request's body.
-        request_bytes: memory that one request may take, by estimate.
-        total_bytes: memory that all requests under way may take together, by estimate.
+        head_seconds: Time for the head of a request, and for the wait for a next request.
+        seconds: Time for the body to arrive, and time to compute the answer. Three times as long is
+            the limit of both together with the time in which the client reads the answer.
+        stop_seconds: Time for unfinished requests when the server stops.
+        head_bytes: Size of a request's head, and of its trailers.
+        body_bytes: Size of a request's body.
+        request_bytes: Estimated memory of one request.
+        total_bytes: Estimated memory of all unfinished requests together.
     """
 
     head_seconds: float = 10
@@ -47,24 +48,38 @@ class Limits:
 
 
 class Refused(HTTPException):
-    """A request that is answered with one sentence and an HTTP status, 400 unless said."""
+    """Error that is answered with one sentence and an HTTP status.
+
+    Args:
+        sentence: Message for the client.
+        status: HTTP status. Defaults to 400.
+        headers: HTTP headers of the answer, or None.
+    """
 
     def __init__(self, sentence: str, status: int = HTTPStatus.BAD_REQUEST, headers=None):
         super().__init__(status, sentence, headers)
 
 
 def parsed_bytes(body) -> int:
-    """Upper bound of the memory for a JSON document and all its Python objects, in bytes.
+    """Returns an upper bound of the memory for a JSON document and its Python objects, in bytes.
 
-    A linear scan: counting a character inside a string as well makes the bound higher only.
+    The scan is linear. It also counts the characters inside strings, which makes the bound higher.
     """
-    # The body, orjson's copy, and strings, whose characters may take four bytes each.
+    # The body, orjson's copy, and strings, in which a character may need four bytes.
     copies = 3 if body.isascii() and b"\\u" not in body else 6
     return len(body) * copies + sum(body.count(mark) * size for mark, size in VALUE_BYTES.items())
 
 
 class Memory:
-    """Memory for the requests under way, and the threads that work on them."""
+    """Memory and threads for the requests.
+
+    Args:
+        limits: Limits of the server.
+
+    Attributes:
+        limits: Limits of the server.
+        pool: Threads that read, compute and write.
+    """
 
     def __init__(self, limits: Limits):
         self.limits = limits
@@ -73,23 +88,28 @@ class Memory:
         self._lock = threading.Lock()
 
     def take(self, size: int) -> None:
-        """Takes ``size`` more bytes; a negative number gives them back.
+        """Takes ``size`` bytes, or gives them back if the number is negative.
 
         Raises:
-            Refused: 503 where so much is not free.
+            Refused: If less than this is free, with status 503.
         """
         with self._lock:
             if size > self._free:
-                sentence = "The server has no memory left for this request: send it again later."
+                sentence = "The server has no memory left for this request. Send it again later."
                 raise Refused(sentence, HTTPStatus.SERVICE_UNAVAILABLE, {"Retry-After": "1"})
             self._free -= size
 
 
 class Share:
-    """The part of the memory that one request holds.
+    """Share of the memory that one request holds.
+
+    Args:
+        memory: Memory of all requests.
 
     Attributes:
-        abandoned: whether nobody waits for the answer any more; long work looks at it.
+        memory: Memory of all requests.
+        limits: Limits of the server.
+        abandoned: Whether no client waits for the answer any more. Long computations then stop.
     """
 
     def __init__(self, memory: Memory):
@@ -98,26 +118,26 @@ class Share:
         self._work.set_result(None)
 
     def hold(self, size: int) -> None:
-        """Holds ``size`` bytes in place of what was held before.
+        """Holds ``size`` bytes instead of the bytes that were held before.
 
         Raises:
-            Refused: where one request may not have so much, or so much is not free.
+            Refused: If this is more than the limit of one request or than the free memory.
         """
         if size > self.limits.request_bytes:
             sentence = (
-                "The body must hold fewer values; received: more than the server has memory for."
+                "The body must have fewer values; received: more than the server has memory for."
             )
             raise Refused(sentence, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         self.memory.take(size - self._held)
         self._held = size
 
     def release(self) -> None:
-        """Gives everything back, as soon as no thread works on it."""
+        """Gives all bytes back as soon as no thread works on the request."""
         self.abandoned = True
         self._work.add_done_callback(lambda _: self.memory.take(-self._held))
 
     async def work(self, function, *arguments):
-        """Runs a function on a thread, so that other requests are heard meanwhile."""
+        """Runs a function on a thread, so that other requests are answered meanwhile."""
         self._work = self.memory.pool.submit(function, *arguments)
         return await asyncio.wrap_future(self._work)
 
@@ -125,7 +145,7 @@ class Share:
         """Reads the body of a request.
 
         Raises:
-            Refused: where it is no JSON by its headers, too large, or late.
+            Refused: If it is not JSON by its headers, too large, or late.
         """
         _check_headers(request.headers, self.limits.body_bytes)
         body, size = bytearray(), 0

@@ -1,4 +1,4 @@
-"""A model behind the server: loaded and verified once, then computed for one request at a time."""
+"""Model of the server, which is loaded and verified once and then computes requests."""
 
 from pathlib import Path
 
@@ -11,31 +11,35 @@ from zoo.loading import Artifact
 from zoo.serving import reading
 from zoo.serving.limits import Limits, Refused, Share, parsed_bytes
 
-# Rows that are computed at once: more of them are not faster, and a model's own memory grows with
-# them.
+# Number of rows that are computed at once. More rows are not faster and need more memory.
 CHUNK = 128
-# A long way to write a number.
+# Number with the longest text in JSON.
 NUMBER = 0.12345678901234567
 
 
 class Served(kserve.Model):
-    """One model, whatever the protocol: KServe times its three steps for the metrics.
+    """Model that all protocols share. KServe measures the time of its three steps.
+
+    Args:
+        name: Name of the model.
+        folder: Folder of the artifact.
+        limits: Limits of the server.
 
     Attributes:
-        card: its card.
-        folder: folder of the artifact.
-        version: name of the version directory.
-        signatures: SignatureDef by name.
-        inference: the model on the SavedModel runtime.
-        rows: number of rows that a request may have.
+        card: Card of the model.
+        folder: Folder of the artifact.
+        version: Name of the version directory.
+        signatures: {name: SignatureDef}.
+        inference: The model on the SavedModel runtime.
+        rows: Largest number of rows in a request.
     """
 
     def __init__(self, name: str, folder: Path, limits: Limits):
         """Loads the model.
 
         Raises:
-            OSError: where a file is missing or the SavedModel cannot be loaded.
-            catalog.DamagedFileError: where a file is not the one of the card.
+            OSError: If a file is missing or the SavedModel cannot be loaded.
+            catalog.DamagedFileError: If a file differs from its description in the card.
         """
         super().__init__(name)
         artifact = Artifact(name, folder)
@@ -49,7 +53,9 @@ class Served(kserve.Model):
             raise
         except Exception as error:  # TensorFlow raises errors of many classes.
             reason = " ".join(str(error).split())[:200]
-            raise OSError(f"{name} cannot be loaded from {version} ({reason}).") from error
+            raise OSError(
+                f"{name} cannot be loaded from {version} ({reason}). Restore its files."
+            ) from error
         self.signatures = {
             signature: definition
             for signature, definition in saved.meta_graphs[0].signature_def.items()
@@ -63,7 +69,7 @@ class Served(kserve.Model):
         self.ready = True
 
     def _row_bytes(self, definition) -> tuple[int, int]:
-        """Memory for a row of a signature: as JSON, and from its arrays to the answer's JSON."""
+        """Returns the bytes for one row of a signature: as JSON, and from arrays to the answer."""
         row, numbers = {}, 0
         for name, info in definition.inputs.items():
             kind, shape = reading.specification(info)
@@ -71,13 +77,24 @@ class Served(kserve.Model):
             numbers += int(np.prod(shape[1:]))
         for info in definition.outputs.values():
             kind, shape = reading.specification(info)
-            # A string holds a picture, at most its bytes and a header, also in base64.
+            # A string is a PNG file, at most the image's bytes and a header, also as base64.
             numbers += int(np.prod(shape[1:] if kind.kind == "f" else self.card.image_shape) + 50)
-        # Arrays as float64, float32 and TensorFlow's copy; the text of an answer takes up to 20.
+        # Bytes of a number: as float64, as float32, in TensorFlow's copy, and up to 20 as text.
         return parsed_bytes(reading.dumps(row)), 40 * numbers
 
     async def preprocess(self, payload, headers=None):
-        """Reads a request: payload is (function of model and body, body, the request's share)."""
+        """Reads a request.
+
+        Args:
+            payload: (function of model and body that returns a ``Call``, body, share).
+            headers: Not used.
+
+        Returns:
+            (call, share).
+
+        Raises:
+            Refused: If the request is invalid or needs too much memory.
+        """
         read, body, share = payload
         share.hold(parsed_bytes(body))
         call = await share.work(read, self, body)
@@ -85,10 +102,12 @@ class Served(kserve.Model):
         return call, share
 
     async def predict(self, payload, headers=None):
+        """Computes the outputs of a call, (call, share) to (outputs, call, share)."""
         call, share = payload
         return await share.work(self._compute, call, share), call, share
 
     async def postprocess(self, payload, headers=None):
+        """Writes the JSON document of the outputs, as bytes."""
         outputs, call, share = payload
         return await share.work(call.write, outputs)
 
@@ -100,8 +119,7 @@ class Served(kserve.Model):
             rows = {name: values[start : start + CHUNK] for name, values in call.inputs.items()}
             parts.append(self.inference.compute(call.signature, rows))
         outputs = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-        if not all(
-            np.isfinite(values).all() for values in outputs.values() if values.dtype.kind == "f"
-        ):
-            raise Refused(f"{self.name} has no finite answer to these inputs: they are too large.")
+        floats = [values for values in outputs.values() if values.dtype.kind == "f"]
+        if not all(np.isfinite(values).all() for values in floats):
+            raise Refused(f"{self.name} has no finite answer to these inputs. Give smaller values.")
         return outputs

@@ -1,4 +1,4 @@
-"""The start page: the models, their samples and signatures, and how to ask for an image."""
+"""Start page with the models, their samples and signatures, and an example of a request."""
 
 import shlex
 from html import escape
@@ -20,7 +20,7 @@ pre, table {{ overflow-x: auto; background: #f4f4f4; padding: .5em }}
 td {{ padding-right: 2em; font-family: monospace }}
 </style></head><body>
 <h1>zoo</h1>
-<p>Generative models behind TF Serving's REST API and the Open Inference Protocol:
+<p>Generative models with TF Serving's REST API and the Open Inference Protocol:
 <a href="docs">interactive documentation</a>, <a href="redoc">reference</a>,
 <a href="openapi.json">OpenAPI</a>, <a href="metrics">metrics</a>.</p>
 {}
@@ -28,11 +28,11 @@ td {{ padding-right: 2em; font-family: monospace }}
 
 
 def index(models, url: str) -> str:
-    """The start page as HTML.
+    """Returns the start page as HTML.
 
     Args:
-        models: the models that are served.
-        url: address of the server.
+        models: The models of the server.
+        url: Address of the server.
     """
     return PAGE.format("\n".join(_section(model, url) for model in models))
 
@@ -43,7 +43,8 @@ def _section(model, url: str) -> str:
     if (model.folder / SAMPLES).is_file():
         sheet = f'<img src="samples/{quote(model.name, safe="")}.png" alt="Samples of {name}">'
     rows = "".join(
-        f"<tr><td>{escape(signature)}</td><td>{_tensors(definition.inputs)}</td><td>{_tensors(definition.outputs)}</td></tr>"
+        f"<tr><td>{escape(signature)}</td><td>{_tensors(definition.inputs)}</td>"
+        f"<td>{_tensors(definition.outputs)}</td></tr>"
         for signature, definition in sorted(model.signatures.items())
     )
     shape = "×".join(map(str, card.image_shape))
@@ -65,7 +66,7 @@ def _tensors(infos) -> str:
 
 
 def _command(model, url: str) -> str:
-    """A command line that asks for one image; Python writes the lists of a tensor."""
+    """Returns a command line that requests one image. Python writes the lists of a tensor."""
     values = {}
     for name, info in sorted(model.signatures[reading.DEFAULT].inputs.items()):
         kind, shape = reading.specification(info)
@@ -81,7 +82,12 @@ def _command(model, url: str) -> str:
 
 
 def routes(find, models) -> APIRouter:
-    """The start page and the sample sheets; ``find`` as for the protocols."""
+    """Returns the routes of the start page and of the sample images.
+
+    Args:
+        find: Function that returns the model of a name and a version, or raises ``Refused``.
+        models: The models of the server.
+    """
     router = APIRouter(include_in_schema=False)
 
     async def start(request: Request) -> HTMLResponse:

@@ -1,4 +1,7 @@
-"""From JSON values to the arrays that a signature takes; what is wrong is said in one sentence."""
+"""Validates JSON values and converts them to the input arrays of a signature.
+
+Every function that validates raises ``Refused`` with one sentence.
+"""
 
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -16,12 +19,12 @@ DEFAULT = "serving_default"
 
 @dataclass(frozen=True)
 class Call:
-    """A request that was admitted.
+    """Valid request.
 
     Attributes:
-        signature: name of the signature.
-        inputs: arrays by name, all with the same number of rows.
-        write: function of the outputs by name that gives the JSON document of the answer.
+        signature: Name of the signature.
+        inputs: {input: array}, all with the same number of rows.
+        write: Function of {output: array} that returns the JSON document of the answer.
     """
 
     signature: str
@@ -30,11 +33,12 @@ class Call:
 
     @property
     def rows(self) -> int:
+        """Number of rows."""
         return len(next(iter(self.inputs.values())))
 
 
 def document(body: bytearray, members: set[str]) -> dict:
-    """Parses a JSON object that may have the given members."""
+    """Parses a JSON object that may have only the given members."""
     try:
         given = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -48,7 +52,7 @@ def document(body: bytearray, members: set[str]) -> dict:
 
 
 def signature(model, name) -> str:
-    """Checks the name of a signature."""
+    """Validates the name of a signature."""
     if not isinstance(name, str) or name not in model.signatures:
         nearest = catalog.nearest(str(name)[:60], model.signatures)
         raise Refused(f"{model.name} has no signature {short(name)}{nearest}.")
@@ -56,7 +60,7 @@ def signature(model, name) -> str:
 
 
 def check_names(model, signature: str, given) -> None:
-    """Checks that values are given for each input of a signature and for nothing else."""
+    """Validates that the given names are those of a signature's inputs."""
     wanted = model.signatures[signature].inputs
     if not isinstance(given, dict) or given.keys() != set(wanted):
         names = ", ".join(sorted(wanted))
@@ -66,7 +70,10 @@ def check_names(model, signature: str, given) -> None:
 
 
 def nested(name: str, value, info) -> np.ndarray:
-    """Makes an array of nested lists. They are of Python, so that NumPy never guesses a shape."""
+    """Converts nested lists to an array, and validates that they have the shape of an input.
+
+    The lengths are validated before NumPy sees the lists, so that it never guesses a shape.
+    """
     kind, shape = specification(info)
     values = value if isinstance(value, list) else None
     for size in shape[1:]:
@@ -78,7 +85,7 @@ def nested(name: str, value, info) -> np.ndarray:
 
 
 def flat(name: str, values: list, info) -> np.ndarray:
-    """Makes an array of a list of all its numbers, row by row, nested in any way."""
+    """Converts a list of all numbers of an input, row by row, flat or nested, to an array."""
     kind, shape = specification(info)
     given = values
     for _ in shape[1:]:
@@ -106,7 +113,7 @@ def _array(name, values, kind, shape, given) -> np.ndarray:
 
 
 def admit(model, signature: str, arrays: dict, write) -> Call:
-    """Checks the number of rows and the values of a signature's inputs."""
+    """Validates the number of rows and the values of a signature's inputs."""
     rows = {name: len(array) for name, array in sorted(arrays.items())}
     n = max(rows.values())
     if min(rows.values()) != n or not 1 <= n <= model.rows:
@@ -134,13 +141,13 @@ def _checked(model, name: str, array) -> np.ndarray:
 
 
 def specification(info) -> tuple[np.dtype, list[int]]:
-    """NumPy type and shape of a signature's input or output; the batch is -1."""
+    """Returns NumPy dtype and shape of a signature's input or output. The batch is -1."""
     kind = np.dtype(tf.as_dtype(info.dtype).as_numpy_dtype)
     return kind, [dimension.size for dimension in info.tensor_shape.dim]
 
 
 def short(value) -> str:
-    """Describes a value in few characters; a large one is not written out before it is cut."""
+    """Describes a value in few characters, without first writing a large value in full."""
     if isinstance(value, list):
         return f"a list of length {len(value)}"
     if isinstance(value, dict):
@@ -150,5 +157,5 @@ def short(value) -> str:
 
 
 def dumps(value) -> bytes:
-    """Writes JSON; NumPy arrays become nested lists."""
+    """Writes a value as JSON, with NumPy arrays as nested lists."""
     return orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)

@@ -12,7 +12,11 @@ EXAMPLE = {"instances": [{"seed": 0, "label": 7}], "signature_name": reading.DEF
 
 
 def read(model, body: bytearray) -> reading.Call:
-    """Reads TF Serving's row format, ``instances``, or its column format, ``inputs``."""
+    """Reads a request in TF Serving's row format, ``instances``, or column format, ``inputs``.
+
+    Raises:
+        Refused: If the request is invalid.
+    """
     given = reading.document(body, {"instances", "inputs", "signature_name"})
     if ("instances" in given) == ("inputs" in given):
         raise Refused("The body must have either 'instances' (rows) or 'inputs' (columns).")
@@ -30,7 +34,7 @@ def read(model, body: bytearray) -> reading.Call:
 
 
 def _columns(instances, names: list[str]) -> dict:
-    """Rows as columns: a row is an object of the inputs, or the value of the only input."""
+    """Converts rows to columns. A row is an object of the inputs, or the value of a single input."""
     if not isinstance(instances, list) or not instances:
         raise Refused(f"instances must be a list of rows; received: {reading.short(instances)}.")
     if len(names) == 1 and not isinstance(instances[0], dict):
@@ -45,21 +49,22 @@ def _columns(instances, names: list[str]) -> dict:
 
 
 def _encoded(name: str, values):
-    """The values of an output; TF Serving encodes those whose name ends in ``_bytes``."""
+    """Encodes outputs whose name ends in ``_bytes`` as base64, as TF Serving does."""
     if not name.endswith("_bytes"):
-        # orjson takes memory for each innermost list of an array at once, and more than its text.
+        # For an array orjson allocates all innermost lists at once, which needs more memory than
+        # the text.
         return list(values) if values.ndim > 1 else values
     return [{"b64": base64.b64encode(value).decode()} for value in values]
 
 
 def write_columns(outputs: dict) -> bytes:
-    """Writes the column format; an only output has no name."""
+    """Writes the column format, in which a single output has no name."""
     written = {name: _encoded(name, values) for name, values in outputs.items()}
     return reading.dumps({"outputs": written if len(written) > 1 else next(iter(written.values()))})
 
 
 def write_rows(outputs: dict) -> bytes:
-    """Writes the row format; an only output has no name."""
+    """Writes the row format, in which a single output has no name."""
     written = {name: _encoded(name, values) for name, values in outputs.items()}
     if len(written) == 1:
         return reading.dumps({"predictions": next(iter(written.values()))})
@@ -68,25 +73,26 @@ def write_rows(outputs: dict) -> bytes:
 
 
 def described(schema: dict) -> dict:
-    """Returns the entry of a request's body in the OpenAPI document, from its JSON schema."""
+    """Returns the OpenAPI description of a request's body from its JSON schema."""
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
 def routes(find, answer) -> APIRouter:
-    """The paths below /v1.
+    """Returns the routes below /v1.
 
     Args:
-        find: gives the model of a name and a version, or refuses.
-        answer: answers a request, given the model and a function that reads the body.
+        find: Function that returns the model of a name and a version, or raises ``Refused``.
+        answer: Function that answers a request, from the request, the model and a function that
+            reads the body.
     """
     router = APIRouter(tags=["TF Serving"])
 
     async def predict(request: Request, name: str, version: str | None = None) -> Response:
-        """TF Serving's predict: rows as ``instances``, or columns as ``inputs``."""
+        """Computes a signature of rows, ``instances``, or of columns, ``inputs``."""
         return await answer(request, find(name, version), read)
 
     async def metadata(name: str, version: str | None = None) -> dict:
-        """The signatures of a model."""
+        """Returns the signatures of a model."""
         model = find(name, version)
         options = {
             "preserving_proto_field_name": True,
@@ -101,7 +107,7 @@ def routes(find, answer) -> APIRouter:
         }
 
     async def status(name: str, version: str | None = None) -> dict:
-        """The versions of a model."""
+        """Returns the version of a model and its state."""
         ok = {"error_code": "OK", "error_message": ""}
         state = {"version": find(name, version).version, "state": "AVAILABLE", "status": ok}
         return {"model_version_status": [state]}

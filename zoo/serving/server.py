@@ -1,4 +1,4 @@
-"""The process: the port, the models, and the signals that stop it."""
+"""Server process: opens the port, loads the models and stops at a signal."""
 
 import gc
 import signal
@@ -16,25 +16,25 @@ from zoo.serving.model import Served
 
 
 def url(host: str, port: int) -> str:
-    """Address of the server."""
+    """Returns the address of the server. Literal IPv6 addresses get brackets."""
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def serve(
     artifacts: dict[str, Path], host: str, port: int, ready, limits: Limits | None = None
 ) -> None:
-    """Serves models until SIGTERM or SIGINT; requests under way are answered first.
+    """Serves models until SIGTERM or SIGINT, and then answers unfinished requests.
 
     Args:
-        artifacts: the folder of each artifact, by the name of the model.
-        host: address to listen on.
-        port: port to listen on; 0 takes a free one.
-        ready: called with the port once connections are accepted.
-        limits: the server's limits, those of ``Limits()`` unless given.
+        artifacts: {name of a model: folder of its artifact}.
+        host: Address to listen on.
+        port: Port to listen on. 0 chooses a free port.
+        ready: Function that is called with the port when connections are accepted.
+        limits: Limits of the server. Defaults to ``Limits()``.
 
     Raises:
-        OSError: where the port is not free or a model cannot be loaded, before it is opened.
-        catalog.DamagedFileError: where a file of an artifact is not the one of its card.
+        OSError: If the port is not free or a model cannot be loaded.
+        catalog.DamagedFileError: If a file of an artifact differs from its description in the card.
     """
     limits = limits or Limits()
     memory = Memory(limits)
@@ -43,18 +43,21 @@ def serve(
         with _port_errors(host, port):
             listening.bind((host, port))
         models = [Served(name, folder, limits) for name, folder in artifacts.items()]
-        gc.freeze()  # Loaded objects stay; garbage collection during a request need not look at them.
+        # The loaded objects stay, so that garbage collection during a request can skip them.
+        gc.freeze()
         server = uvicorn.Server(
             uvicorn.Config(
                 application(models, memory),
                 http=partial(Connection, limits=limits),
                 ws="none",
                 lifespan="off",
-                log_level="error",  # An invalid request is answered, and its client may send many.
+                # Otherwise each invalid request, of which a client may send many, writes a line.
+                log_level="error",
                 timeout_graceful_shutdown=limits.stop_seconds,
             )
         )
-        # Uvicorn raises the signal again after a graceful stop, which then ends with status 0.
+        # After a graceful stop Uvicorn raises the signal again. This handler lets the process end
+        # with status 0.
         signal.signal(signal.SIGTERM, server.handle_exit)
         with _port_errors(host, port):
             listening.listen(1024)
@@ -69,7 +72,6 @@ def _port_errors(host: str, port: int):
         yield
     except OSError as error:
         reason = error.strerror.partition(" (")[0]
-        sentence = (
-            f"Cannot listen on port {port} of {host} ({reason}): name another --port or --host."
-        )
-        raise OSError(sentence) from error
+        raise OSError(
+            f"Cannot listen on port {port} of {host} ({reason}). Choose another --port or --host."
+        ) from error

@@ -1,4 +1,4 @@
-"""The Open Inference Protocol (version 2 of KServe's), without binary tensors."""
+"""Open Inference Protocol (version 2 of KServe's protocol), without binary tensors."""
 
 import base64
 import uuid
@@ -15,11 +15,15 @@ from zoo.serving.rest import described
 
 
 def read(model, body: bytearray) -> reading.Call:
-    """Reads an inference request; its parameter ``signature_name`` chooses the signature."""
+    """Reads an inference request. Its parameter ``signature_name`` selects the signature.
+
+    Raises:
+        Refused: If the request is invalid.
+    """
     given = reading.document(body, {"id", "inputs", "outputs", "parameters"})
     parameters, name = given.get("parameters") or {}, given.get("id") or uuid.uuid4().hex
     if not isinstance(parameters, dict) or not isinstance(name, str) or len(name) > 1000:
-        raise Refused("parameters must be an object and id a string of at most 1000 characters.")
+        raise Refused("parameters must be an object, and id a string of at most 1000 characters.")
     signature = reading.signature(model, parameters.get("signature_name", reading.DEFAULT))
     wanted = model.signatures[signature].inputs
     inputs = _by_name("inputs", given.get("inputs"), len(wanted))
@@ -45,10 +49,11 @@ def read(model, body: bytearray) -> reading.Call:
 
 
 def _by_name(member: str, tensors, most: int) -> dict:
-    """Tensors of a request by name."""
+    """Returns the tensors of a request by name."""
     if not isinstance(tensors, list) or len(tensors) > most:
         raise Refused(
-            f"{member} must be a list of at most {most}; received: {reading.short(tensors)}."
+            f"{member} must be a list of at most {most} objects; "
+            f"received: {reading.short(tensors)}."
         )
     for tensor in tensors:
         if not isinstance(tensor, dict) or not isinstance(tensor.get("name"), str):
@@ -58,7 +63,7 @@ def _by_name(member: str, tensors, most: int) -> dict:
 
 
 def _tensor(name: str, tensor: dict, info) -> np.ndarray:
-    """The array of a tensor whose datatype, shape and data agree."""
+    """Converts a tensor to an array, and validates datatype, shape and data."""
     kind, (_, *inner) = reading.specification(info)
     wanted, given = from_np_dtype(kind), tensor.get("datatype")
     if given != wanted:
@@ -70,7 +75,8 @@ def _tensor(name: str, tensor: dict, info) -> np.ndarray:
     if shape != [len(array), *inner]:
         given = str(shape) if isinstance(shape, list) and len(shape) < 9 else reading.short(shape)
         raise Refused(
-            f"The shape of {name} must be {[len(array), *inner]} for its data; received: {given[:60]}."
+            f"The shape of {name} must be {[len(array), *inner]} for its data; "
+            f"received: {given[:60]}."
         )
     return array
 
@@ -92,11 +98,22 @@ def _described(infos) -> list[dict]:
 
 
 def routes(find, answer, names) -> APIRouter:
-    """The paths below /v2; ``find`` and ``answer`` as for TF Serving's, ``names`` of all models."""
-    router = APIRouter(tags=["Open Inference Protocol"])
+    """Returns the routes below /v2.
 
+    Args:
+        find: As in ``zoo.serving.rest.routes``.
+        answer: As in ``zoo.serving.rest.routes``.
+        names: Names of all models.
+    """
+    router = APIRouter(tags=["Open Inference Protocol"])
+    _add_server(router, names)
+    _add_models(router, find, answer)
+    return router
+
+
+def _add_server(router, names) -> None:
     async def server() -> answers.ServerMetadataResponse:
-        """Name and version of the server."""
+        """Returns name and version of the server."""
         return {"name": "zoo", "version": zoo.__version__, "extensions": []}
 
     async def live() -> answers.ServerLiveResponse:
@@ -108,10 +125,17 @@ def routes(find, answer, names) -> APIRouter:
     async def models() -> answers.ListModelsResponse:
         return {"models": names}
 
+    router.add_api_route("/v2", server)
+    router.add_api_route("/v2/health/live", live)
+    router.add_api_route("/v2/health/ready", ready)
+    router.add_api_route("/v2/models", models)
+
+
+def _add_models(router, find, answer) -> None:
     async def metadata(
         name: str, model_version: str | None = None
     ) -> answers.ModelMetadataResponse:
-        """Inputs and outputs of a model's default signature."""
+        """Returns inputs and outputs of a model's default signature."""
         model = find(name, model_version)
         default = model.signatures[reading.DEFAULT]
         tensors = {"inputs": _described(default.inputs), "outputs": _described(default.outputs)}
@@ -123,20 +147,11 @@ def routes(find, answer, names) -> APIRouter:
         return {"name": find(name, model_version).name, "ready": True}
 
     async def infer(request: Request, name: str, model_version: str | None = None) -> Response:
-        """Inference; the parameter ``signature_name`` chooses the signature."""
+        """Computes a signature, which the parameter ``signature_name`` selects."""
         return await answer(request, find(name, model_version), read)
 
-    paths = {
-        "/v2": server,
-        "/v2/health/live": live,
-        "/v2/health/ready": ready,
-        "/v2/models": models,
-    }
-    for path, endpoint in paths.items():
-        router.add_api_route(path, endpoint)
     extra = described(answers.InferenceRequest.model_json_schema())
     for path in ("/v2/models/{name}", "/v2/models/{name}/versions/{model_version}"):
         router.add_api_route(path, metadata)
         router.add_api_route(f"{path}/ready", model_ready)
         router.add_api_route(f"{path}/infer", infer, methods=["POST"], openapi_extra=extra)
-    return router

@@ -10,9 +10,10 @@ from zoo.models import base
 from zoo.models.adversarial.model import AdversarialModel
 from zoo.models.layers import Conv2DTranspose, OneHot, SpectralConv2D
 
-# N(0, 0.02), as section 4 of the paper has it for every weight.
+# Initializer of every weight, section 4 of the paper.
 NORMAL = keras.initializers.RandomNormal(0.0, 0.02)
-# Keras's epsilon of 1e-3 is large beside the variance of the activations that such weights give.
+# These weights give activations of a small variance, compared with which Keras's default of 1e-3
+# would be large.
 EPSILON = 1e-5
 
 NORMALIZATIONS = ("batch", "layer", "spectral", None)
@@ -20,43 +21,44 @@ NORMALIZATIONS = ("batch", "layer", "spectral", None)
 
 @keras.saving.register_keras_serializable("zoo")
 class DCGAN(AdversarialModel):
-    """Deep convolutional GAN after the guidelines of Radford et al. 2015.
+    """Deep convolutional GAN by the guidelines of Radford et al. 2015.
 
-    No pooling, strided convolutions in the discriminator and transposed convolutions in the
-    generator; batch normalization in both, except at the generator's output and the discriminator's
-    input; no dense layer; ReLU and tanh in the generator, LeakyReLU of slope 0.2 in the
-    discriminator.
+    The discriminator has strided convolutions and the generator transposed convolutions, without
+    pooling and dense layers. Both have batch normalization, except at the generator's output and
+    the discriminator's input. The generator has ReLU and tanh activations, the discriminator
+    LeakyReLU of slope 0.2.
 
-    With labels, every convolution depends on the label. The generator's first convolution has the
-    one-hot label concatenated to z. The discriminator's last one has an output for each label, of
-    which the given label's counts (a projection, Miyato & Koyama 2018). At each convolution in
-    between, a number that depends on the label is added to each channel, which is what a
-    convolution over constant maps of the label adds away from the borders.
+    With labels, every convolution depends on the label. The one-hot label is concatenated to z
+    before the generator's first convolution. The discriminator's last convolution has one output
+    for each label, of which the one of the given label is used (a projection, Miyato & Koyama
+    2018). At each convolution in between, a number that depends on the label is added to each
+    channel. A convolution over constant maps of the label adds the same except at the borders.
 
     Args:
         image_shape: tuple. (height, width, channels) of the images, which are float32 in [0, 1].
             Defaults to (28, 28, 1).
         latent_dim: int. Length of z. Defaults to 100.
         filters: tuple of int. Channels of the generator's grids, from the smallest grid to the
-            largest one before the image; each convolution doubles the grid. None halves the grid
-            until it has 4 cells a side, with 128 filters at the largest grid and twice as many at
-                each coarser one: (512, 256, 128) for 28x28 (4, 7 and 14 cells) and for 32x32,
-            and the paper's (1024, 512, 256, 128) for 64x64. Defaults to None.
+            largest one before the image. Each convolution doubles the grid. With None the smallest
+            grid has 4 rows and columns, the largest has 128 filters, and each smaller one twice as
+            many: (512, 256, 128) for 28x28 (grids of 4, 7 and 14) and for 32x32, and the paper's
+            (1024, 512, 256, 128) for 64x64. Defaults to None.
         discriminator_filters: tuple of int. Channels of the discriminator's grids, from the largest
-            to the smallest. None takes the generator's in reverse order. Defaults to None.
-        kernel_size: int. Size of the strided convolutions' kernels. Defaults to 5, as in the paper;
-            a multiple of the stride, 4, avoids checkerboard patterns (Odena et al. 2016).
+            to the smallest. None uses ``filters`` in reverse order. Defaults to None.
+        kernel_size: int. Kernel size of the strided convolutions. Defaults to 5, as in the paper. A
+            multiple of the stride, such as 4, avoids checkerboard patterns (Odena et al. 2016).
         discriminator_normalization: str. "batch", "layer", "spectral" (Miyato et al. 2018) or None.
             Defaults to "batch".
         num_classes: int. Number of labels. A dataset element is then ``(images, labels)``. Defaults
             to None.
-        generator, discriminator: keras.Model. Networks to use instead of those described above.
-            Default to None.
+        generator: keras.Model. Generator to use instead of the one described above. Defaults to
+            None.
+        discriminator: keras.Model. Discriminator to use instead of the one described above.
+            Defaults to None.
         **training: ``objective``, ``discriminator_steps``, ``instance_noise``, ``ema``, ``seed``
             and ``name`` as in ``zoo.models.adversarial.model.AdversarialModel``.
 
     Example:
-
     ```python
     model = zoo.models.DCGAN(filters=(64, 32), num_classes=10)
     model.fit(images, labels, batch_size=128, epochs=10)
@@ -83,11 +85,8 @@ class DCGAN(AdversarialModel):
         **training,
     ):
         image_shape, latent_dim, num_classes = base.dimensions(image_shape, latent_dim, num_classes)
-        filters = (
-            _default_filters(image_shape)
-            if filters is None
-            else validation.positive_ints(filters, "filters")
-        )
+        filters = _default_filters(image_shape) if filters is None else filters
+        filters = validation.positive_ints(filters, "filters")
         if discriminator_filters is not None:
             discriminator_filters = validation.positive_ints(
                 discriminator_filters, "discriminator_filters"
@@ -95,8 +94,9 @@ class DCGAN(AdversarialModel):
         validation.positive_int(kernel_size, "kernel_size")
         if discriminator_normalization not in NORMALIZATIONS:
             raise ValueError(
-                f"discriminator_normalization must be one of {', '.join(map(repr, NORMALIZATIONS))}; received: "
-                f"{discriminator_normalization!r}."
+                "discriminator_normalization must be one of "
+                f"{', '.join(map(repr, NORMALIZATIONS))}; "
+                f"received: {discriminator_normalization!r}."
             )
 
         # Networks
@@ -126,15 +126,13 @@ class DCGAN(AdversarialModel):
         )
 
         # Configuration
-        self.filters, self.discriminator_filters, self.kernel_size = (
-            filters,
-            discriminator_filters,
-            kernel_size,
-        )
+        self.filters, self.discriminator_filters = filters, discriminator_filters
+        self.kernel_size = kernel_size
         self.discriminator_normalization = discriminator_normalization
         self.given_networks = dict(zip(("generator", "discriminator"), given))
 
     def get_config(self):
+        """Returns the configuration of ``AdversarialModel`` and the sizes of the networks."""
         return super().get_config() | {
             "filters": self.filters,
             "discriminator_filters": self.discriminator_filters,
@@ -149,18 +147,22 @@ def _default_filters(image_shape):
 
 
 def _grids(image_shape, filters):
-    """Returns the grids from the image's to the smallest one, each half of the one before, rounded up."""
+    """Returns the grids from the image's to the smallest, each half the previous, rounded up."""
     grids = [tuple(-(-side // 2**i) for side in image_shape[:2]) for i in range(len(filters) + 1)]
     if not filters or min(grids[-1]) < 2:
         raise ValueError(
-            f"filters must have 1 element or more, and halve the grid from {image_shape[0]}x{image_shape[1]} to 2 cells a side "
-            f"or more; received: {filters}."
+            "filters must have at least 1 element, and each element halves the grid of "
+            f"{image_shape[0]}x{image_shape[1]}, which must keep at least 2 rows and columns; "
+            f"received: {filters}."
         )
     return grids
 
 
 def _label_input(num_classes):
-    """Returns the label's input in a list and its one-hot map ``(n, 1, 1, num_classes)``, or an empty list and None."""
+    """Returns the label's input in a list and its one-hot map ``(n, 1, 1, num_classes)``.
+
+    Without labels it returns an empty list and None.
+    """
     if num_classes is None:
         return [], None
     label = keras.Input((), dtype="int32", name="label")
@@ -212,7 +214,7 @@ def _discriminator(image_shape, filters, kernel_size, num_classes, normalization
     label, one_hot = _label_input(num_classes)
     x = layers.Rescaling(2.0, -1.0)(images)
     for i, size in enumerate(filters):
-        # A normalization layer has a bias of its own.
+        # A normalization layer has its own bias.
         settings = {
             "use_bias": i == 0 or normalize is None,
             "kernel_initializer": NORMAL,

@@ -13,7 +13,9 @@ from zoo.models.layers import Dropout, Maxout, OneHot
 
 @keras.saving.register_keras_serializable("zoo")
 class GAN(AdversarialModel):
-    """Generative adversarial network of dense layers: a ReLU generator and a maxout discriminator with dropout.
+    """Generative adversarial network of dense layers.
+
+    The generator has ReLU activations, the discriminator maxout layers and dropout.
 
     Args:
         image_shape: tuple. (height, width, channels) of the images, which are float32 in [0, 1].
@@ -24,17 +26,16 @@ class GAN(AdversarialModel):
             to ((240, 5), (240, 5)).
         dropout: tuple of (float, float). Dropout rates of the discriminator's inputs and of its
             hidden units. Defaults to (0.2, 0.5).
-        num_classes: int. Number of labels. Both networks then take the label as an input of each
-            layer, and a dataset element is ``(images, labels)``. Defaults to None.
-        generator: keras.Model. A generator to use instead of the one described by ``hidden``.
+        num_classes: int. Number of labels. The one-hot label is then an input of each layer of both
+            networks, and a dataset element is ``(images, labels)``. Defaults to None.
+        generator: keras.Model. Generator to use instead of the one described by ``hidden``.
             Defaults to None.
-        discriminator: keras.Model. A discriminator to use instead of the one described by
-            ``maxout`` and ``dropout``. Defaults to None.
+        discriminator: keras.Model. Discriminator to use instead of the one described by ``maxout``
+            and ``dropout``. Defaults to None.
         **training: ``objective``, ``discriminator_steps``, ``instance_noise``, ``ema``, ``seed``
             and ``name`` as in ``zoo.models.adversarial.model.AdversarialModel``.
 
     Example:
-
     ```python
     model = zoo.models.GAN()
     model.fit(images, batch_size=100, epochs=10)
@@ -65,14 +66,7 @@ class GAN(AdversarialModel):
         maxout = tuple(
             validation.positive_ints(sizes, "Each element of maxout", 2) for sizes in maxout
         )
-        if (
-            not hasattr(dropout, "__len__")
-            or len(dropout) != 2
-            or not all(0 <= rate < 1 for rate in dropout)
-        ):
-            raise ValueError(
-                f"dropout must be two rates of at least 0 and less than 1; received: {dropout!r}."
-            )
+        _validate_dropout(dropout)
 
         # Networks
         given = generator, discriminator
@@ -96,6 +90,7 @@ class GAN(AdversarialModel):
         self.given_networks = dict(zip(("generator", "discriminator"), given))
 
     def get_config(self):
+        """Returns the configuration of ``AdversarialModel`` and the sizes of the networks."""
         return super().get_config() | {
             "hidden": self.hidden,
             "maxout": self.maxout,
@@ -103,8 +98,19 @@ class GAN(AdversarialModel):
         }
 
 
+def _validate_dropout(dropout):
+    is_pair = hasattr(dropout, "__len__") and len(dropout) == 2
+    if not is_pair or not all(0 <= rate < 1 for rate in dropout):
+        raise ValueError(
+            f"dropout must be two rates of at least 0 and less than 1; received: {dropout!r}."
+        )
+
+
 def _label_input(num_classes):
-    """Returns the label's input in a list, and a function that concatenates the one-hot label to the input of a layer."""
+    """Returns the label's input in a list, and a function that concatenates the label to a tensor.
+
+    Without labels it returns an empty list and the identity.
+    """
     if num_classes is None:
         return [], lambda x: x
     label = keras.Input((), dtype="int32", name="label")

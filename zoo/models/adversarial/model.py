@@ -1,4 +1,4 @@
-"""Adversarial training: a generator and a discriminator with opposite goals, Algorithm 1 of Goodfellow et al. 2014."""
+"""Adversarial training of a generator and a discriminator (Goodfellow et al. 2014, Algorithm 1)."""
 
 import contextlib
 
@@ -8,72 +8,80 @@ import tensorflow as tf
 from keras import ops
 
 from zoo.inference import methods, validation
-from zoo.models import base
+from zoo.models import base, batches
 from zoo.models.adversarial import objectives
 
 REPLACED = {
     "generator_loss": "objective='non_saturating' or objective='minimax'",
-    "label_smoothing": "objective={'class_name': 'non_saturating', 'config': {'label_smoothing': …}}",
+    "label_smoothing": (
+        "objective={'class_name': 'non_saturating', 'config': {'label_smoothing': …}}"
+    ),
 }
 
 
 class OptimizerPair:
-    """The two optimizers of an adversarial model, as the one ``model.optimizer`` that Keras's callbacks look for.
+    """Both optimizers of an adversarial model as one object, for ``model.optimizer``.
 
-    Keras's callbacks of the learning rate treat each of ``optimizers`` in turn, as they do for
-    ``keras.optimizers.MultiOptimizer``.
+    Keras's callbacks use ``model.optimizer``. Those of the learning rate change each of
+    ``optimizers``, as for ``keras.optimizers.MultiOptimizer``.
+
+    Attributes:
+        optimizers: [generator's optimizer, discriminator's optimizer].
     """
 
-    built = True  # A model builds each of them itself, for the variables that it updates.
+    built = True  # The model builds each optimizer for the variables that it updates.
 
     def __init__(self, generator_optimizer, discriminator_optimizer):
         self.optimizers = [generator_optimizer, discriminator_optimizer]
 
     @property
     def iterations(self):
-        """Steps so far: updates of the generator."""
+        """Number of training steps so far, which is the number of the generator's updates."""
         return self.optimizers[0].iterations
 
     @property
     def variables(self):
+        """Variables of both optimizers."""
         return [variable for optimizer in self.optimizers for variable in optimizer.variables]
 
     @property
     def learning_rate(self):
+        """Raises AttributeError, because there are two learning rates."""
         raise AttributeError(
-            "An adversarial model has two learning rates: use generator_optimizer.learning_rate and "
-            "discriminator_optimizer.learning_rate."
+            "An adversarial model has two learning rates. Use generator_optimizer.learning_rate "
+            "and discriminator_optimizer.learning_rate."
         )
 
 
 class AdversarialModel(methods.Decodes, base.GenerativeModel):
     """Trains a generator G and a discriminator D by Algorithm 1 of Goodfellow et al. 2014.
 
-    A family such as GAN builds the networks and hands them over. Calling the model decodes z (and a
-    label).
+    A family such as GAN is a subclass that builds the networks. A call of the model decodes z (and
+    a label).
 
     Args:
-        generator: keras.Model. z ``(n, latent_dim)`` (and a label) to images ``(n, height, width,
-            channels)`` in [0, 1].
-        discriminator: keras.Model. Images (and a label) to outputs ``(n,)``, higher for real
-            images.
+        generator: keras.Model. Maps z ``(n, latent_dim)`` (and labels ``(n,)``) to images ``(n,
+            height, width, channels)`` in [0, 1].
+        discriminator: keras.Model. Maps images (and labels) to outputs ``(n,)``, which are higher
+            for images that look more real.
         image_shape: tuple. (height, width, channels).
         latent_dim: int. Length of z.
         num_classes: int. Number of labels, if both networks take a label. Defaults to None.
         objective: str, dict or Objective. Losses of both networks, see
             ``zoo.models.adversarial.objectives``. Defaults to "non_saturating".
-        discriminator_steps: int. k, the number of updates of D in each training step; each uses its
-            own slice of the batch. Defaults to 1.
-        instance_noise: float. Standard deviation of the normal noise that is added to all images
-            that D sees in training (Sønderby et al. 2016). Defaults to 0.0.
-        ema: float. Rate of the moving average of the generator's weights that ``sample`` uses; None
-            uses the weights themselves. Defaults to None.
+        discriminator_steps: int. Number k of updates of D in each training step. Each update uses
+            its own slice of the batch. Defaults to 1.
+        instance_noise: float. Standard deviation of the normal noise that is added to all inputs of
+            D in training (Sønderby et al. 2016). Defaults to 0.0.
+        ema: float. Decay rate of the exponential moving average of the generator's weights, with
+            which ``sample`` computes images. With None it uses the weights themselves. Defaults to
+            None.
         seed: int. Seed of the noise in training and in ``evaluate``. Initial weights follow Keras's
             own seed, ``keras.utils.set_random_seed``. Defaults to 0.
         name: str. Name of the model.
 
     Attributes:
-        sampler: keras.Model. The generator that ``sample`` and ``decode`` use: G, or the moving
+        sampler: keras.Model. Network of ``sample`` and ``decode``: G, or a copy with the moving
             average of its weights.
     """
 
@@ -123,46 +131,43 @@ class AdversarialModel(methods.Decodes, base.GenerativeModel):
         """Configures training as ``keras.Model.compile`` does, with an optimizer for each network.
 
         Args:
-            generator_optimizer, discriminator_optimizer: str or keras.Optimizer. Default to Adam at
-                2e-4 with beta_1 of 0.5 (Radford et al. 2015, section 4).
+            generator_optimizer: str or keras.Optimizer. Defaults to Adam at 2e-4 with beta_1 of 0.5
+                (Radford et al. 2015, section 4).
+            discriminator_optimizer: str or keras.Optimizer. Defaults to the same.
+            **kwargs: Further arguments of ``keras.Model.compile``.
 
         Raises:
             ValueError: If one optimizer is given for both networks, or a loss or metrics are given.
         """
         if "optimizer" in kwargs:
             raise ValueError(
-                "compile must be given generator_optimizer= and discriminator_optimizer= for an adversarial model; "
-                "received: optimizer=."
+                "compile of an adversarial model must be given generator_optimizer= and "
+                "discriminator_optimizer=; received: optimizer=."
             )
         if generator_optimizer is discriminator_optimizer and isinstance(
             generator_optimizer, keras.Optimizer
         ):
             raise ValueError(
-                "generator_optimizer and discriminator_optimizer must be two objects; received: one for both."
+                "generator_optimizer and discriminator_optimizer must be two objects; "
+                "received: one for both. Create a second optimizer."
             )
-        optimizers = [
-            keras.optimizers.Adam(2e-4, beta_1=0.5, name=name)
-            if optimizer is None
-            else keras.optimizers.get(optimizer)
-            for name, optimizer in (
-                ("generator", generator_optimizer),
-                ("discriminator", discriminator_optimizer),
-            )
-        ]
-        super().compile(optimizer=optimizers[0], **kwargs)
+        for_generator = _optimizer(generator_optimizer, "generator")
+        for_discriminator = _optimizer(discriminator_optimizer, "discriminator")
+        super().compile(optimizer=for_generator, **kwargs)
         self.generator_optimizer = self.optimizer
-        self.discriminator_optimizer = self._given_discriminator_optimizer = optimizers[1]
-        # Keras has wrapped the optimizer that it knows of for float16 in the same way.
+        self.discriminator_optimizer = self._given_discriminator_optimizer = for_discriminator
+        # For float16 Keras wraps only the optimizer that it was given.
         if (
             isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer)
-            and self.optimizer is not optimizers[0]
+            and self.optimizer is not for_generator
         ):
-            self.discriminator_optimizer = keras.optimizers.LossScaleOptimizer(optimizers[1])
+            self.discriminator_optimizer = keras.optimizers.LossScaleOptimizer(for_discriminator)
         self.optimizer = OptimizerPair(self.generator_optimizer, self.discriminator_optimizer)
 
     def get_compile_config(self):
+        """Returns the arguments of ``compile``, or {} if the model is saved without optimizers."""
         config = super().get_compile_config()
-        if not config:  # The model is saved without its optimizers.
+        if not config:
             return config
         config["generator_optimizer"] = config.pop("optimizer")
         return config | {
@@ -176,6 +181,7 @@ class AdversarialModel(methods.Decodes, base.GenerativeModel):
         return {"nearest_neighbor": {}} if self.num_classes else {}
 
     def optimizers(self):
+        """Returns the number of updates in a step and the variables of each optimizer."""
         return {
             "generator_optimizer": (1, self.generator.trainable_variables),
             "discriminator_optimizer": (
@@ -186,18 +192,22 @@ class AdversarialModel(methods.Decodes, base.GenerativeModel):
 
     @property
     def parameters(self):
+        """Number of parameters of the generator, and of both networks as "total"."""
         generator = self.generator.count_params()
         return {"generator": generator, "total": generator + self.discriminator.count_params()}
 
     def train_step(self, data):
-        """Algorithm 1: k updates of D, each on its own slice of the batch and its own noise, then one update of G."""
+        """Updates D k times, then G once (Goodfellow et al. 2014, Algorithm 1).
+
+        Each discriminator update uses its own slice of the batch and its own noise.
+        """
         images, labels, weights = self.unpack(data)
         k = self.discriminator_steps
-        # The iterations of a frozen network do not count.
+        # The optimizer of a frozen network does not count its iterations.
         step = tf.maximum(
             self.generator_optimizer.iterations, self.discriminator_optimizer.iterations // k
         )
-        with tf.control_dependencies(base.assert_batch_of(k, images)):
+        with tf.control_dependencies(batches.assert_batch_of(k, images)):
             images = tf.identity(images)
         for i in range(k):
             real, given, weight = (
@@ -244,11 +254,10 @@ class AdversarialModel(methods.Decodes, base.GenerativeModel):
         return loss
 
     def test_step(self, data):
-        """Computes the losses of D and G in inference mode, on a batch and as many generated images."""
+        """Computes the losses of D and G for a batch and as many generated images, in inference."""
         images, labels, weights = self.unpack(data)
-        seen = self.metrics[
-            0
-        ].count  # Batches so far: each has its own noise, the same in each evaluation.
+        # Number of batches so far. Each batch has its own noise, the same in each evaluation.
+        seen = self.metrics[0].count
         generated = self.generate(
             self.noise([tf.shape(images)[0], self.latent_dim], -1, seen), labels
         )
@@ -265,9 +274,11 @@ class AdversarialModel(methods.Decodes, base.GenerativeModel):
         )
 
     def generate(self, z, labels=None, training=False):
+        """Computes G(z), float32 ``(n, height, width, channels)``, from z ``(n, latent_dim)``."""
         return self.full(self.generator(z if labels is None else [z, labels], training=training))
 
     def judge(self, images, labels=None, training=False):
+        """Computes the discriminator's output, float32 ``(n,)``."""
         return self.full(
             self.discriminator(images if labels is None else [images, labels], training=training)
         )
@@ -276,9 +287,11 @@ class AdversarialModel(methods.Decodes, base.GenerativeModel):
         return lambda images: self.judge(images, labels, training)
 
     def decode_tensor(self, z, condition=None):
+        """Computes the sampler's images ``(n, *image_shape)`` in [0, 1] from z."""
         return self.full(self.sampler(z if condition is None else [z, condition], training=False))
 
     def functions(self):
+        """Returns the signatures and the function ``discriminate``."""
         specs = [
             tf.TensorSpec([None, *self.image_shape], tf.float32, "images"),
             *self.condition_spec(),
@@ -288,13 +301,13 @@ class AdversarialModel(methods.Decodes, base.GenerativeModel):
         }
 
     def discriminate(self, images, labels=None) -> np.ndarray:
-        """Computes the discriminator's output for images, higher for images that look more real.
+        """Computes the discriminator's output, higher for images that look more real.
 
-        For the objectives with probabilities it is the logit log D(x) / (1 − D(x)).
+        For objectives with probabilities it is the logit log D(x) / (1 − D(x)).
 
         Args:
             images: float ``(n, height, width, channels)`` in [0, 1].
-            labels: One label for all images, or n of them; a conditional model needs them.
+            labels: One label for all images, or n labels. A conditional model needs them.
 
         Returns:
             float32 ``(n,)``.
@@ -307,17 +320,24 @@ class AdversarialModel(methods.Decodes, base.GenerativeModel):
     def score(self, images, labels=None) -> np.ndarray:
         """Computes an anomaly score, the discriminator's output with the opposite sign.
 
-        For an optimal D that was trained without smoothing and noise, the objectives with
-        probabilities give log p(x | G) − log p(x | data) (Goodfellow et al. 2014, proposition 1): D
-        has learned to tell the data from images of G, and from nothing else. Arguments and errors
-        as in ``discriminate``.
+        For an objective with probabilities and an optimal D that was trained without smoothing and
+        noise, the score is log p(x | G) − log p(x | data) (Goodfellow et al. 2014, proposition 1).
+        D has learned to distinguish the data from images of G, and only from these.
+
+        Args:
+            images: float ``(n, height, width, channels)`` in [0, 1].
+            labels: One label for all images, or n labels. A conditional model needs them.
 
         Returns:
-            float32 ``(n,)``, higher for images that are less like the training data.
+            float32 ``(n,)``, higher for images that are less similar to the training data.
+
+        Raises:
+            ValueError: If an argument is not as above.
         """
         return -self.discriminate(images, labels)
 
     def get_config(self):
+        """Returns the arguments of the constructor, except the networks of a family."""
         return super().get_config() | {
             "objective": keras.saving.serialize_keras_object(self.objective),
             "discriminator_steps": self.discriminator_steps,
@@ -332,17 +352,29 @@ class AdversarialModel(methods.Decodes, base.GenerativeModel):
         return images + self.instance_noise * self.noise(tf.shape(images), *moment)
 
     def _average(self, step):
-        """Moves the sampler towards G, at a rate that is lower at first so that the initial weights are forgotten."""
+        """Updates the moving average of G's weights.
+
+        The decay rate rises from 0.1 to ``ema``, so that the initial weights soon have no effect.
+        """
         step = ops.cast(step, "float32")
         rate = ops.minimum(self.ema, (1 + step) / (10 + step))
         for average, value in zip(self.sampler.weights, self.generator.weights):
             average.assign(rate * average + (1 - rate) * value)
 
 
+def _optimizer(given, name):
+    if given is None:
+        return keras.optimizers.Adam(2e-4, beta_1=0.5, name=name)
+    return keras.optimizers.get(given)
+
+
 @contextlib.contextmanager
 def _statistics_kept(network):
-    """Restores the moving statistics of a network on exit, so that only its own update changes them."""
-    # Frozen weights do not change; these are the statistics of the normalization layers.
+    """Restores the moving statistics of batch normalization on exit.
+
+    Only a network's own update then changes them.
+    """
+    # These are the statistics of the normalization layers, and frozen weights, which do not change.
     variables = network.non_trainable_weights
     kept = [tf.identity(variable) for variable in variables]
     yield

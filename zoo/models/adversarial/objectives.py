@@ -1,6 +1,6 @@
 """Objectives of adversarial training.
 
-An objective is a small object with a written contract, so that a new one is one class::
+A new objective is one class with two methods::
 
     @keras.saving.register_keras_serializable("mine")
     class Mine(Objective):
@@ -28,7 +28,7 @@ class Losses(NamedTuple):
 
     Attributes:
         real: Terms of the real images ``(n,)``, to which sample weights apply.
-        generated: Terms of the generated images ``(n,)``, penalties included.
+        generated: Terms of the generated images ``(n,)``, including penalties.
         metrics: {name in ``Objective.metrics``: values ``(n,)``}.
     """
 
@@ -41,7 +41,7 @@ class Objective(choices.Configurable):
     """Loss of the discriminator and of the generator, one value for each image.
 
     Attributes:
-        metrics: Names of what ``discriminator_loss`` reports beside the losses.
+        metrics: Names of the metrics that ``discriminator_loss`` returns besides the losses.
     """
 
     metrics: tuple = ()
@@ -50,23 +50,35 @@ class Objective(choices.Configurable):
         """Computes the loss that the discriminator minimizes.
 
         Args:
-            discriminator: Callable, images ``(n, height, width, channels)`` to outputs ``(n,)``;
-                bound to the labels of the batch.
-            real, generated: float32 images ``(n, height, width, channels)``.
+            discriminator: Callable that maps images ``(n, height, width, channels)`` to outputs
+                ``(n,)``. The labels of the batch are bound to it.
+            real: float32 images ``(n, height, width, channels)`` of the data.
+            generated: float32 images ``(n, height, width, channels)`` of the generator.
             seed: int64 ``(2,)`` for random numbers of ``tf.random.stateless_…``.
         """
         raise NotImplementedError
 
     def generator_loss(self, discriminator, generated):
-        """Computes the loss ``(n,)`` that the generator minimizes. Arguments as in ``discriminator_loss``."""
+        """Computes the loss ``(n,)`` that the generator minimizes.
+
+        Args:
+            discriminator: As in ``discriminator_loss``.
+            generated: float32 images ``(n, height, width, channels)`` of the generator.
+        """
         raise NotImplementedError
 
     def validate(self, discriminator: keras.Model) -> None:
-        """Raises ValueError if the objective does not work with a discriminator."""
+        """Validates that a discriminator is suitable for the objective. By default each one is.
+
+        Raises:
+            ValueError: If it is not.
+        """
 
 
 class Probabilistic(Objective):
-    """Objective of a discriminator whose output is the logit of D(x), the probability that x is real.
+    """Objective of a discriminator with a probability.
+
+    The discriminator's output is the logit of D(x), the probability that x is real.
 
     Args:
         label_smoothing: float in [0, 1). Difference of the target of real images from 1 (one-sided
@@ -78,12 +90,13 @@ class Probabilistic(Objective):
     def __init__(self, label_smoothing=0.0):
         if not 0 <= label_smoothing < 1:
             raise ValueError(
-                f"label_smoothing must be at least 0 and less than 1; received: {label_smoothing!r}."
+                "label_smoothing must be at least 0 and less than 1; "
+                f"received: {label_smoothing!r}."
             )
         self.label_smoothing = label_smoothing
 
     def discriminator_loss(self, discriminator, real, generated, seed):
-        """−log D(x) − log(1 − D(G(z))), Goodfellow et al. 2014, equation 1."""
+        """Computes −log D(x) − log(1 − D(G(z))), Goodfellow et al. 2014, equation 1."""
         on_real, on_generated = discriminator(real), discriminator(generated)
         s = self.label_smoothing
         return Losses(
@@ -96,39 +109,49 @@ class Probabilistic(Objective):
         )
 
     def get_config(self):
+        """Returns the arguments of the constructor."""
         return {"label_smoothing": self.label_smoothing}
 
 
 @keras.saving.register_keras_serializable("zoo")
 class NonSaturating(Probabilistic):
-    """Non-saturating objective: the generator maximizes log D(G(z)) (Goodfellow et al. 2014, section 3)."""
+    """Non-saturating objective (Goodfellow et al. 2014, section 3).
+
+    The generator maximizes log D(G(z)).
+    """
 
     def generator_loss(self, discriminator, generated):
-        """−log D(G(z))."""
+        """Computes −log D(G(z))."""
         return ops.softplus(-discriminator(generated))
 
 
 @keras.saving.register_keras_serializable("zoo")
 class Minimax(Probabilistic):
-    """Minimax objective: the generator minimizes log(1 − D(G(z))) (Goodfellow et al. 2014, equation 1)."""
+    """Minimax objective (Goodfellow et al. 2014, equation 1).
+
+    The generator minimizes log(1 − D(G(z))).
+    """
 
     def generator_loss(self, discriminator, generated):
-        """log(1 − D(G(z)))."""
+        """Computes log(1 − D(G(z)))."""
         return -ops.softplus(discriminator(generated))
 
 
 @keras.saving.register_keras_serializable("zoo")
 class LeastSquares(Objective):
-    """Least-squares objective with targets a = 0, b = c = 1 (Mao et al. 2017, arXiv 1611.04076, equation 9)."""
+    """Least-squares objective (Mao et al. 2017, arXiv 1611.04076, equation 9).
+
+    The targets are a = 0 and b = c = 1.
+    """
 
     def discriminator_loss(self, discriminator, real, generated, seed):
-        """½ (D(x) − 1)² + ½ D(G(z))²."""
+        """Computes ½ (D(x) − 1)² + ½ D(G(z))²."""
         return Losses(
             ops.square(discriminator(real) - 1) / 2, ops.square(discriminator(generated)) / 2
         )
 
     def generator_loss(self, discriminator, generated):
-        """½ (D(G(z)) − 1)²."""
+        """Computes ½ (D(G(z)) − 1)²."""
         return ops.square(discriminator(generated) - 1) / 2
 
 
@@ -137,20 +160,20 @@ class Hinge(Objective):
     """Hinge objective (Miyato et al. 2018, arXiv 1802.05957, equations 16 and 17)."""
 
     def discriminator_loss(self, discriminator, real, generated, seed):
-        """max(0, 1 − D(x)) + max(0, 1 + D(G(z)))."""
+        """Computes max(0, 1 − D(x)) + max(0, 1 + D(G(z)))."""
         return Losses(ops.relu(1 - discriminator(real)), ops.relu(1 + discriminator(generated)))
 
     def generator_loss(self, discriminator, generated):
-        """−D(G(z))."""
+        """Computes −D(G(z))."""
         return -discriminator(generated)
 
 
 @keras.saving.register_keras_serializable("zoo")
 class Wasserstein(Objective):
-    """Wasserstein objective with gradient penalty (Gulrajani et al. 2017, arXiv 1704.00028, equation 3).
+    """Wasserstein objective with gradient penalty (Gulrajani et al. 2017, equation 3).
 
-    The paper trains with ``discriminator_steps=5`` and Adam at 1e-4 with beta_1 of 0 and beta_2 of
-    0.9.
+    arXiv 1704.00028. The paper trains with ``discriminator_steps=5`` and Adam at 1e-4 with beta_1
+    of 0 and beta_2 of 0.9.
 
     Args:
         gradient_penalty: float. Weight λ of the penalty. Defaults to 10.0.
@@ -166,7 +189,10 @@ class Wasserstein(Objective):
         self.gradient_penalty = gradient_penalty
 
     def discriminator_loss(self, discriminator, real, generated, seed):
-        """D(G(z)) − D(x) + λ (‖∇D(x̂)‖ − 1)², with x̂ uniform on the line between x and G(z)."""
+        """Computes D(G(z)) − D(x) + λ (‖∇D(x̂)‖ − 1)².
+
+        x̂ is drawn uniformly from the line between x and G(z).
+        """
         weight = tf.random.stateless_uniform([tf.shape(real)[0], 1, 1, 1], seed, dtype=real.dtype)
         points = weight * real + (1 - weight) * generated
         with tf.GradientTape() as tape:
@@ -180,21 +206,28 @@ class Wasserstein(Objective):
         )
 
     def generator_loss(self, discriminator, generated):
-        """−D(G(z))."""
+        """Computes −D(G(z))."""
         return -discriminator(generated)
 
     def validate(self, discriminator):
+        """Validates that the discriminator has no batch normalization.
+
+        Raises:
+            ValueError: If it has.
+        """
         if any(
             isinstance(layer, layers.BatchNormalization)
             for layer in discriminator._flatten_layers()
         ):
             raise ValueError(
-                "The discriminator of the 'wasserstein' objective must not have batch normalization, because the gradient "
-                "penalty is one of each image alone; received: a discriminator with BatchNormalization layers. Use "
+                "The discriminator of the 'wasserstein' objective must not have batch "
+                "normalization, because the gradient penalty must depend on each image alone; "
+                "received: a discriminator with BatchNormalization layers. Use "
                 "discriminator_normalization='layer'."
             )
 
     def get_config(self):
+        """Returns the arguments of the constructor."""
         return {"gradient_penalty": self.gradient_penalty}
 
 
@@ -208,5 +241,9 @@ OBJECTIVES = {
 
 
 def get(identifier) -> Objective:
-    """Returns an objective from its name, its config or itself. Errors as in ``zoo.models.choices.get``."""
+    """Returns the objective for a name, a config or the object itself.
+
+    Raises:
+        ValueError: As ``zoo.models.choices.get``.
+    """
     return choices.get(identifier, "objective", Objective, OBJECTIVES)

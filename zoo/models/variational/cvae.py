@@ -8,24 +8,24 @@ from zoo.models.variational.vae import VAE
 
 @keras.saving.register_keras_serializable("zoo")
 class CVAE(VAE):
-    """Conditional variational autoencoder, p(x | y) with y a label or any tensor.
+    """Conditional variational autoencoder p(x | y), in which y is a label or any tensor.
 
-    The condition is an input of the encoder and of the decoder, and of the prior if that is
-    conditional. A dataset element is ``(images, y)``.
+    The condition y is an input of the encoder and of the decoder, and of a conditional prior. A
+    dataset element is ``(images, y)``.
 
     Args:
         image_shape: tuple. (height, width, channels) of the images, which are float32 in [0, 1].
             Defaults to (28, 28, 1).
         latent_dim: int. Length of z. Defaults to 50.
-        num_classes: int. Number of labels, for y an int32 label. Give this or ``condition_shape``.
-        condition_shape: tuple. Shape of one y, for y a float32 tensor.
-        condition_at: tuple. (row, column) if y is a part of the image: p(x | y) is then the
+        num_classes: int. Number of labels if y is an int32 label. Exactly one of ``num_classes``
+            and ``condition_shape`` must be given.
+        condition_shape: tuple. Shape of one y if y is a float32 tensor.
+        condition_at: tuple. (row, column) of y if it is a part of the image. p(x | y) is then the
             distribution of the other pixels, and y is copied into the images that the model
             computes. Defaults to None.
         **settings: As in ``VAE``. ``prior="conditional_normal"`` learns p(z | y).
 
     Example:
-
     ```python
     model = zoo.models.CVAE(num_classes=10)
     model.fit(images, labels, batch_size=128, epochs=10)
@@ -50,12 +50,14 @@ class CVAE(VAE):
     ):
         if (num_classes is None) == (condition_shape is None):
             raise ValueError(
-                f"Either num_classes or condition_shape must be given; received: {num_classes!r} and {condition_shape!r}."
+                "Either num_classes or condition_shape must be given; "
+                f"received: {num_classes!r} and {condition_shape!r}."
             )
         if condition_at is not None and not _fits(condition_at, condition_shape, image_shape):
             raise ValueError(
-                "condition_at must be the (row, column) at which a condition of condition_shape lies within the image; "
-                f"received: {condition_at!r}, {condition_shape!r} and images of {image_shape!r}."
+                "condition_at must be the (row, column) at which a condition of condition_shape "
+                f"lies within the image; received: {condition_at!r}, {condition_shape!r} and "
+                f"images of {image_shape!r}."
             )
         if condition_shape is not None:
             condition_shape = validation.positive_ints(condition_shape, "condition_shape")
@@ -69,6 +71,7 @@ class CVAE(VAE):
         )
 
     def get_config(self):
+        """Returns the configuration of ``VAE`` and the description of the condition."""
         return super().get_config() | {
             "condition_shape": self.condition_shape,
             "condition_at": self.condition_at,

@@ -1,6 +1,6 @@
 """Likelihoods p(x | z) of a pixel, given the decoder's output.
 
-A likelihood is a small object with a written contract, so that a new one is one class, given as
+A new likelihood is one subclass of ``Likelihood``, given as
 ``zoo.models.VAE(likelihood=Mine())``.
 """
 
@@ -13,13 +13,13 @@ from keras import ops
 
 from zoo.models import choices
 
-# Bound of a learned log-variance: a standard deviation below half a grey level of 255 describes
-# nothing.
+# Lower bound of a learned log-variance. The data are rounded to grey levels of 1/255, so that a
+# standard deviation of less than half a level has no meaning.
 MIN_LOG_VAR = 2 * math.log(0.5 / 255)
 
 
 class Likelihood(choices.Configurable):
-    """Distribution of the values of an image, independent given z.
+    """Distribution of an image whose values are independent given z.
 
     Attributes:
         parameters: Number of values of the decoder's output for each value of an image, along the
@@ -32,7 +32,7 @@ class Likelihood(choices.Configurable):
     evaluation_metrics: ClassVar = {}
 
     def log_prob(self, images, output):
-        """Computes log p(x | z) of each value in nats, of the images' shape.
+        """Computes log p(x | z) of each value in nats, in the shape of the images.
 
         Args:
             images: ``(…, height, width, channels)`` in [0, 1].
@@ -41,47 +41,61 @@ class Likelihood(choices.Configurable):
         raise NotImplementedError
 
     def mean(self, output):
-        """Computes the mean image in [0, 1]."""
+        """Computes the mean image, of values in [0, 1]."""
         raise NotImplementedError
 
     def sample(self, output, seed):
-        """Draws an image; ``seed`` is int64 ``(2,)``."""
+        """Draws an image.
+
+        Args:
+            output: ``(…, height, width, channels * parameters)``, the decoder's output.
+            seed: int64 ``(2,)``.
+        """
         raise NotImplementedError
 
     def output_for(self, mean):
-        """Returns the decoder's output ``(height, width, channels)`` that has a mean image, or None if there are several."""
+        """Returns the decoder's output ``(height, width, channels)`` for a mean image.
+
+        By default it is None, which is right if there are several such outputs.
+        """
 
 
 @keras.saving.register_keras_serializable("zoo")
 class Bernoulli(Likelihood):
-    """Binary pixels of probability σ(output); a grey value counts as the mean of binary ones.
+    """Bernoulli distribution of binary pixels with probability σ(output).
 
-    Kingma & Welling 2013, appendix C.1.
+    A grey value is treated as the mean of binary values. Kingma & Welling 2013, appendix C.1.
     """
 
     evaluation_metrics: ClassVar = {"nll_decoded": {}}
 
     def log_prob(self, images, output):
-        """x log p + (1 − x) log(1 − p), from the logit of p."""
+        """Computes x log p + (1 − x) log(1 − p) from the logit of p."""
         return images * output - ops.softplus(output)
 
     def mean(self, output):
+        """Computes p = σ(output)."""
         return ops.sigmoid(output)
 
     def sample(self, output, seed):
+        """Draws pixels of 0 or 1."""
         uniform = tf.random.stateless_uniform(tf.shape(output), seed, dtype=output.dtype)
         return ops.cast(uniform < ops.sigmoid(output), output.dtype)
 
     def output_for(self, mean):
+        """Returns the logits of a mean image, which is clipped to [0.001, 0.999]."""
         mean = ops.clip(mean, 1e-3, 1 - 1e-3)
         return ops.log(mean / (1 - mean))
 
 
 @keras.saving.register_keras_serializable("zoo")
 class ContinuousBernoulli(Likelihood):
-    """Continuous Bernoulli distribution on [0, 1] of parameter λ = σ(output) (Loaiza-Ganem & Cunningham 2019)."""
+    """Continuous Bernoulli distribution on [0, 1] with parameter λ = σ(output).
 
-    # Below this logit the closed forms lose digits, and four terms of their series are exact to
+    Loaiza-Ganem & Cunningham 2019, https://arxiv.org/abs/1907.06845
+    """
+
+    # Below this logit the closed forms lose digits, and four terms of their series are exact up to
     # rounding.
     SMALL = 0.25
 
@@ -89,7 +103,10 @@ class ContinuousBernoulli(Likelihood):
         return ops.where(ops.abs(output) < small, small, output)
 
     def log_prob(self, images, output):
-        """x log λ + (1 − x) log(1 − λ) + log C(λ), equation 7 of the paper; C = output / tanh(output / 2)."""
+        """Computes x log λ + (1 − x) log(1 − λ) + log C(λ), equation 7 of the paper.
+
+        In terms of the output, C = output / tanh(output / 2).
+        """
         large = self._away_from_zero(output)
         closed = ops.log(large / ops.tanh(large / 2))
         series = math.log(2) + _even_series(output, (1 / 12, -7 / 1440, 31 / 90720, -127 / 4838400))
@@ -97,20 +114,22 @@ class ContinuousBernoulli(Likelihood):
         return images * output - ops.softplus(output) + log_constant
 
     def mean(self, output):
-        """λ / (2 λ − 1) + 1 / (2 artanh(1 − 2 λ)), equation 8 of the paper."""
+        """Computes λ / (2 λ − 1) + 1 / (2 artanh(1 − 2 λ)), equation 8 of the paper."""
         large = self._away_from_zero(output)
         closed = ops.sigmoid(large) / ops.tanh(large / 2) - 1 / large
-        # The mean is the derivative of log(1 + exp(l)) − log C, so its series is ½ + l/12 − l³/720
-        # + ….
+        # The mean is the derivative of log(1 + exp(l)) − log C, with the series
+        # ½ + l/12 − l³/720 + ….
         series = (
             0.5 + output / 12 + output * _even_series(output, (-1 / 720, 1 / 30240, -1 / 1209600))
         )
         return ops.clip(ops.where(ops.abs(output) < self.SMALL, series, closed), 0.0, 1.0)
 
     def sample(self, output, seed):
-        """Inverts the distribution function."""
+        """Draws values by inversion of the distribution function."""
         uniform = tf.random.stateless_uniform(tf.shape(output), seed, dtype=output.dtype)
-        small = 1e-3  # The distribution is uniform at 0, up to an eighth of this.
+        small = (
+            1e-3  # Below this logit the distribution is uniform up to an error of an eighth of it.
+        )
         large = self._away_from_zero(output, small)
         # log(1 + u (exp(l) - 1)) / l, without overflow.
         closed = ops.logaddexp(ops.log1p(-uniform), ops.log(uniform + 1e-30) + large) / large
@@ -118,7 +137,7 @@ class ContinuousBernoulli(Likelihood):
 
 
 def _even_series(x, coefficients):
-    """Sum of coefficients times x², x⁴, x⁶ …."""
+    """Computes the sum of coefficients times x², x⁴, x⁶ …."""
     square, total = ops.square(x), 0.0
     for coefficient in reversed(coefficients):
         total = square * (coefficient + total)
@@ -130,8 +149,9 @@ class Gaussian(Likelihood):
     """Normal distribution (Kingma & Welling 2013, appendix C.2).
 
     Args:
-        variance: float. Variance of each value; None learns one for each, as second half of the
-            decoder's channels, bounded below by the square of half a grey level. Defaults to None.
+        variance: float. Variance of each value. With None the second half of the decoder's channels
+            is the log-variance of each value; the standard deviation is at least half a grey level
+            of 1/255. Defaults to None.
     """
 
     def __init__(self, variance=None):
@@ -147,33 +167,37 @@ class Gaussian(Likelihood):
         return mean, MIN_LOG_VAR + ops.softplus(log_var - MIN_LOG_VAR)
 
     def log_prob(self, images, output):
-        """−½ ((x − μ)² / σ² + log σ² + log 2π)."""
+        """Computes −½ ((x − μ)² / σ² + log σ² + log 2π)."""
         mean, log_var = self._mean_and_log_var(output)
         return -0.5 * (
             ops.square(images - mean) * ops.exp(-log_var) + log_var + math.log(2 * math.pi)
         )
 
     def mean(self, output):
+        """Computes μ, clipped to [0, 1]."""
         return ops.clip(self._mean_and_log_var(output)[0], 0.0, 1.0)
 
     def sample(self, output, seed):
+        """Draws values and clips them to [0, 1]."""
         mean, log_var = self._mean_and_log_var(output)
         noise = tf.random.stateless_normal(tf.shape(mean), seed, dtype=output.dtype)
         return ops.clip(mean + ops.exp(log_var / 2) * noise, 0.0, 1.0)
 
     def get_config(self):
+        """Returns the arguments of the constructor."""
         return {"variance": self.variance}
 
 
 @keras.saving.register_keras_serializable("zoo")
 class DiscretizedLogistic(Likelihood):
-    """Logistic distribution, integrated over each of the levels of an 8-bit image (Kingma et al. 2016, arXiv 1606.04934).
+    """Logistic distribution integrated over each grey level (Kingma et al. 2016).
 
-    The decoder's channels are the means, then the logarithms of the scales. The first and the last
-    level take the tails.
+    The first half of the decoder's channels are the means, the second half the logarithms of the
+    scales. The first and the last level include the tails. https://arxiv.org/abs/1606.04934
 
     Args:
-        levels: int. Number of levels; an image holds k / (levels − 1). Defaults to 256.
+        levels: int. Number of grey levels. The values of an image are k / (levels − 1) with an
+            integer k. Defaults to 256.
     """
 
     parameters = 2
@@ -189,7 +213,10 @@ class DiscretizedLogistic(Likelihood):
         return mean, ops.exp(ops.maximum(log_scale, self.MIN_LOG_SCALE))
 
     def log_prob(self, images, output):
-        """log (σ((x + h − μ) / s) − σ((x − h − μ) / s)), with h half a level; without a lower or upper end in the tails."""
+        """Computes log(σ((x + h − μ) / s) − σ((x − h − μ) / s)), in which h is half a level.
+
+        The first level has no lower end and the last no upper end.
+        """
         mean, scale = self._mean_and_scale(output)
         half = 0.5 / (self.levels - 1)
         upper, lower = (images + half - mean) / scale, (images - half - mean) / scale
@@ -200,9 +227,11 @@ class DiscretizedLogistic(Likelihood):
         return ops.where(first, -ops.softplus(-upper), ops.where(last, -ops.softplus(lower), inner))
 
     def mean(self, output):
+        """Computes μ, clipped to [0, 1]."""
         return ops.clip(self._mean_and_scale(output)[0], 0.0, 1.0)
 
     def sample(self, output, seed):
+        """Draws values, clips them to [0, 1] and rounds them to the levels."""
         mean, scale = self._mean_and_scale(output)
         uniform = tf.random.stateless_uniform(
             tf.shape(mean), seed, 1e-5, 1 - 1e-5, dtype=output.dtype
@@ -211,6 +240,7 @@ class DiscretizedLogistic(Likelihood):
         return ops.round(ops.clip(value, 0.0, 1.0) * (self.levels - 1)) / (self.levels - 1)
 
     def get_config(self):
+        """Returns the arguments of the constructor."""
         return {"levels": self.levels}
 
 
@@ -223,5 +253,9 @@ LIKELIHOODS = {
 
 
 def get(identifier) -> Likelihood:
-    """Returns a likelihood from its name, its config or itself. Errors as in ``zoo.models.choices.get``."""
+    """Returns the likelihood for a name, a config or the object itself.
+
+    Raises:
+        ValueError: As ``zoo.models.choices.get``.
+    """
     return choices.get(identifier, "likelihood", Likelihood, LIKELIHOODS)

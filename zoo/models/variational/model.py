@@ -1,4 +1,4 @@
-"""Variational training: an encoder q(z | x) and a decoder p(x | z) learned together by the evidence lower bound."""
+"""Variational training of an encoder q(z | x) and a decoder p(x | z)."""
 
 import math
 
@@ -7,13 +7,13 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from zoo import data
+from zoo.data import for_model, get
 from zoo.inference import methods, validation
 from zoo.models import base
 from zoo.models.variational import likelihoods, networks, priors
 
-# Importance samples decoded at once: enough to fill the matrix product, few enough for their images
-# to stay in the cache.
+# Number of importance samples that are decoded at once: large enough for fast matrix products, and
+# small enough for their images to stay in the processor's cache.
 CHUNK = 500
 
 REPLACED = {
@@ -23,7 +23,11 @@ REPLACED = {
 
 
 def reparameterize(mean, log_var, noise):
-    """Draws z = mean + exp(log_var / 2) noise from N(mean, exp(log_var)) (Kingma & Welling 2013, section 2.4)."""
+    """Draws z = mean + exp(log_var / 2) noise from N(mean, exp(log_var)).
+
+    Kingma & Welling 2013, section 2.4. All arguments are ``(n, latent_dim)``, and the noise is
+    standard normal.
+    """
     return mean + ops.exp(log_var / 2) * noise
 
 
@@ -37,25 +41,27 @@ class VariationalModel(
 ):
     """Trains an encoder and a decoder by the evidence lower bound of Kingma & Welling 2013.
 
-    A family such as VAE builds the networks and hands them over. Calling the model reconstructs
+    A family such as VAE is a subclass that builds the networks. A call of the model reconstructs
     images.
 
     Args:
-        encoder: keras.Model. Images (and a condition) to mean and log_var of q(z | x), each ``(n,
-            latent_dim)``.
-        decoder: keras.Model. z (and a condition) to the parameters of p(x | z), ``(n, height,
-            width, channels * k)`` with k the likelihood's ``parameters``.
+        encoder: keras.Model. Maps images (and a condition) to mean and log_var of q(z | x), each
+            ``(n, latent_dim)``.
+        decoder: keras.Model. Maps z (and a condition) to the parameters of p(x | z), ``(n, height,
+            width, channels * k)``, in which k is the likelihood's ``parameters``.
         image_shape: tuple. (height, width, channels).
         latent_dim: int. Length of z.
-        num_classes, condition_shape, condition_at: As in ``CVAE``.
+        num_classes: int. As in ``CVAE``.
+        condition_shape: tuple. As in ``CVAE``.
+        condition_at: tuple. As in ``CVAE``.
         likelihood: str, dict or Likelihood. "bernoulli", "continuous_bernoulli", "gaussian" or
             "discretized_logistic", see ``zoo.models.variational.likelihoods``. Defaults to
             "bernoulli".
         prior: str, dict or Prior. "standard_normal", or "conditional_normal" for a conditional
             model, see ``zoo.models.variational.priors``. Defaults to "standard_normal".
         beta: float. Weight of the divergence from the prior (Higgins et al. 2017). Defaults to 1.0.
-        importance_samples: int. Samples k of the importance-weighted bound; 1 is the evidence lower
-            bound. Defaults to 1.
+        importance_samples: int. Number k of samples of the importance-weighted bound. With 1 it is
+            the evidence lower bound. Defaults to 1.
         seed: int. Seed of the noise in training and in ``evaluate``. Initial weights follow Keras's
             own seed, ``keras.utils.set_random_seed``. Defaults to 0.
         name: str. Name of the model.
@@ -110,16 +116,26 @@ class VariationalModel(
         )
 
     def compile(self, optimizer=None, **kwargs):
-        """Configures training as ``keras.Model.compile`` does, with Adam at 1e-3 by default and no loss or metrics."""
+        """Configures training as ``keras.Model.compile`` does.
+
+        Args:
+            optimizer: str or keras.Optimizer. Defaults to Adam at 1e-3.
+            **kwargs: Further arguments of ``keras.Model.compile``, except loss and metrics.
+
+        Raises:
+            ValueError: If a loss or metrics are given.
+        """
         super().compile(
             optimizer=keras.optimizers.Adam(1e-3) if optimizer is None else optimizer, **kwargs
         )
 
     def optimizers(self):
+        """Returns the optimizer's number of updates in a step, 1, and its variables."""
         return {"optimizer": (1, self.trainable_variables)}
 
     @property
     def parameters(self):
+        """Number of parameters of decoder and prior as "generator", and of all as "total"."""
         generator = self.decoder.count_params() + self.prior.count_params()
         return {"generator": generator, "total": self.count_params()}
 
@@ -128,7 +144,9 @@ class VariationalModel(
         return {"nll": {"samples": 500}} | self.likelihood.evaluation_metrics
 
     def adapt(self, images) -> None:
-        """Initializes the biases from the mean training image, which saves the first epochs.
+        """Initializes an untrained model from the mean training image.
+
+        This saves the first epochs of training.
 
         Args:
             images: ``zoo.data.Source``, or data of which ``zoo.data.get`` makes one.
@@ -136,7 +154,7 @@ class VariationalModel(
         Raises:
             ValueError: If the images are of another shape than the model's.
         """
-        source = data.for_model(data.get(images), self)
+        source = for_model(get(images), self)
         total = np.zeros(self.image_shape)
         for batch in source.batches(min(1000, len(source))):
             batch = batch[0] if isinstance(batch, tuple) else batch
@@ -144,9 +162,9 @@ class VariationalModel(
         mean = np.float32(total / len(source))
         networks.start_from_mean(self.encoder, self.decoder, self.likelihood, mean)
 
-    def train_step(self, element):
-        """One step of gradient descent on the negative bound."""
-        images, condition, weights = self.unpack(element)
+    def train_step(self, data):
+        """Updates the weights once by the gradient of the negative bound on a batch."""
+        images, condition, weights = self.unpack(data)
         noise = self._noise(images, step=self.optimizer.iterations)
         with tf.GradientTape() as tape:
             loss, reconstruction, kl = self.negative_elbo(
@@ -156,23 +174,30 @@ class VariationalModel(
         self.apply_gradients(tape, scaled, self.optimizer, self.trainable_variables)
         return self.report(loss, reconstruction, kl)
 
-    def test_step(self, element):
-        images, condition, weights = self.unpack(element)
+    def test_step(self, data):
+        """Computes the negative bound on a batch, in inference mode."""
+        images, condition, weights = self.unpack(data)
         return self.report(
             *self.negative_elbo(images, condition, self._noise(images, step=-1), weights)
         )
 
     def negative_elbo(self, images, condition, noise, weights=None, training=False):
-        """Computes the training loss from noise ``(importance_samples, n, latent_dim)``.
+        """Computes the training loss.
 
         With one sample it is −E_q[log p(x | z)] + beta KL(q(z | x) ‖ p(z)), the negative of
-        equation 10 of Kingma & Welling 2013, with the divergence in closed form where the prior has
-        one. With k samples it is the negative of equation 8 of Burda et al. 2015.
+        equation 10 of Kingma & Welling 2013. The divergence is in closed form if the prior has one.
+        With k samples it is the negative of equation 8 of Burda et al. 2015.
+
+        Args:
+            images: float32 ``(n, *image_shape)`` in [0, 1].
+            condition: Labels or condition tensors of the images, or None.
+            noise: float32 ``(importance_samples, n, latent_dim)``, standard normal.
+            weights: float32 ``(n,)``, or None for 1.
+            training: Whether the networks run in training mode.
 
         Returns:
-            (loss, reconstruction, kl): scalars in nats, sums over pixels and latents, means over
-                the batch of weight times
-            value.
+            (loss, reconstruction, kl): Scalars in nats. Each is summed over pixels and latent
+            variables, then averaged over the batch after multiplication by the weights.
         """
         mean, log_var = self.encode_tensor(images, condition, training=training)
         log_prob, log_ratio = [], []
@@ -194,19 +219,22 @@ class VariationalModel(
         )
 
     def kl_divergence(self, mean, log_var, condition=None):
-        """Computes KL(q(z | x) ‖ p(z)) in nats, ``(n,)``, or None if the prior has no closed form."""
+        """Computes KL(q(z | x) ‖ p(z)) in nats, ``(n,)``, or None without a closed form."""
         return self.prior.kl_divergence(mean, log_var, self._flat(condition))
 
     def log_ratio(self, z, noise, log_var, condition=None):
-        """Computes log p(z) − log q(z | x) in nats, ``(n,)``, for z = mean + exp(log_var / 2) noise."""
+        """Computes log p(z) − log q(z | x) in nats, ``(n,)``.
+
+        z must be the result of ``reparameterize`` for the same noise and log_var.
+        """
         log_posterior = priors.normal_log_prob(noise) - 0.5 * ops.sum(log_var, axis=-1)
         return self.full(self.prior.log_prob(z, self._flat(condition))) - log_posterior
 
     def log_prob(self, images, output):
         """Computes log p(x | z) in nats, ``(n,)``, from the decoder's output.
 
-        The pixels that the condition gives are left out: the model is p(the other pixels |
-            condition).
+        If the condition is a part of the image, its pixels are left out: the model is the
+        distribution of the other pixels.
         """
         values = self.likelihood.log_prob(images, self.full(output))
         return ops.sum(
@@ -214,7 +242,7 @@ class VariationalModel(
         )
 
     def encode_tensor(self, images, condition=None, training=False):
-        """Computes mean and log_var of q(z | x)."""
+        """Computes mean and log_var of q(z | x), each ``(n, latent_dim)``."""
         output = self.encoder(
             images if condition is None else [images, condition], training=training
         )
@@ -222,6 +250,7 @@ class VariationalModel(
         return self.prior.posterior(mean, log_var, self._flat(condition))
 
     def decode_tensor(self, z, condition=None):
+        """Computes mean images ``(n, *image_shape)`` of p(x | z), with the condition's pixels."""
         images = self.likelihood.mean(self.full(self._decoder(z, condition, training=False)))
         if self.condition_at is None:
             return images
@@ -230,10 +259,15 @@ class VariationalModel(
         )
 
     def prior_tensor(self, noise, condition=None):
+        """Maps noise ``(n, latent_dim)`` from N(0, I) to z from the prior."""
         return self.full(self.prior(noise, self._flat(condition)))
 
     def score_tensor(self, images, condition=None):
-        """Computes −log p(x | z) and the divergence from the prior, or its value at z, with z at the posterior mean."""
+        """Computes the anomaly score in nats, ``(n,)``.
+
+        It is −log p(x | z) + KL(q(z | x) ‖ p(z)) at the posterior mean z. If the divergence has no
+        closed form, it is replaced by log q(z | x) − log p(z).
+        """
         mean, log_var = self.encode_tensor(images, condition)
         kl = self.kl_divergence(mean, log_var, condition)
         if kl is None:
@@ -241,6 +275,8 @@ class VariationalModel(
         return kl - self.log_prob(images, self._decoder(mean, condition, training=False))
 
     def signatures(self):
+        """Returns the signatures of every model, those of the encoder and those of the prior."""
+
         def encode(*given):
             mean, log_var = self.encode_tensor(*given)
             return {"mean": mean, "log_var": log_var}
@@ -267,6 +303,7 @@ class VariationalModel(
         return found | prior | self._log_prior_function()
 
     def functions(self):
+        """Returns the signatures and the function ``log_prior``."""
         return super().functions() | self._log_prior_function()
 
     def _log_prior_function(self):
@@ -276,6 +313,7 @@ class VariationalModel(
         return {"log_prior": (log_prior, self.specs("z", [self.latent_dim]))}
 
     def calibration_inputs(self, images, condition, noise):
+        """Returns training images for the encoder, and z from their posteriors for the decoder."""
         seen = {"images": images} | condition
         posterior = self.compute("encode", seen)
         z = posterior["mean"] + np.exp(posterior["log_var"] / 2) * noise
@@ -289,22 +327,24 @@ class VariationalModel(
     def log_likelihood(
         self, images, labels=None, *, samples=5000, seed=0, condition=None, proposal="posterior"
     ) -> np.ndarray:
-        """Estimates log p(x) of each image, or log p(x | y) for a conditional model, by importance sampling.
+        """Estimates log p(x) of images, or log p(x | y), by importance sampling.
 
-        log 1/k Σᵢ p(x, zᵢ) / r(zᵢ), in expectation a lower bound that tightens with k (Burda et al.
-        2015, equation 8).
+        The estimate is log 1/k Σᵢ p(x, zᵢ) / r(zᵢ) with zᵢ drawn from r. Its expectation is a lower
+        bound of log p(x), which is tighter for a larger k (Burda et al. 2015, equation 8).
 
         Args:
             images: float ``(n, height, width, channels)`` in [0, 1].
-            labels: One label for all images, or n of them.
-            samples: k, the number of samples for each image.
-            seed: Row i's samples depend on seed + i alone.
+            labels: One label for all images, or n labels.
+            samples: Number k of samples for each image.
+            seed: The samples of row i depend only on seed + i. An array of n integers gives each
+                row its own seed.
             condition: For a model that is conditional on a tensor, one condition for all images, or
-                n of them.
-            proposal: r, "posterior" for q(z | x), or "prior" for plain Monte Carlo from p(z).
+                n conditions.
+            proposal: Distribution r. "posterior" is q(z | x), and "prior" is p(z), which is plain
+                Monte Carlo estimation.
 
         Returns:
-            float32 ``(n,)``, nats.
+            float32 ``(n,)`` in nats.
 
         Raises:
             ValueError: If an argument is not as above.
@@ -326,7 +366,7 @@ class VariationalModel(
 
     @tf.function
     def _log_likelihood(self, samples, from_prior, image, seed, condition=None):
-        """log 1/k Σᵢ p(x, zᵢ) / r(zᵢ) for one image, CHUNK samples at a time."""
+        """Computes log 1/k Σᵢ p(x, zᵢ) / r(zᵢ) of one image, ``CHUNK`` samples at a time."""
         given = None if condition is None else condition[None]
         mean, log_var = self.encode_tensor(image[None], given)
         total = tf.constant(-math.inf)
@@ -348,6 +388,7 @@ class VariationalModel(
         return total - math.log(samples)
 
     def get_config(self):
+        """Returns the arguments of the constructor, except the networks of a family."""
         return super().get_config() | {
             "likelihood": keras.saving.serialize_keras_object(self.likelihood),
             "prior": keras.saving.serialize_keras_object(self.prior),
@@ -359,11 +400,11 @@ class VariationalModel(
         return self.decoder(z if condition is None else [z, condition], training=training)
 
     def _flat(self, condition):
-        """Returns the condition as the prior takes it, ``(n, size)``: a one-hot label, or a flat tensor."""
+        """Returns the condition as the prior's input ``(n, size)``, or None if it needs none."""
         if condition is None or not self.prior.conditional:
             return None
         if self.num_classes:
-            # A gather, for the same reason as in OneHot.
+            # gather is used instead of one_hot for the same reason as in the layer OneHot.
             return tf.gather(tf.eye(self.num_classes, dtype=keras.config.floatx()), condition)
         return tf.reshape(condition, [-1, self._condition_size()])
 
@@ -375,7 +416,7 @@ class VariationalModel(
         ]
 
     def _unknown(self):
-        """Returns 1 for the pixels that the condition leaves open and 0 for those that it gives, ``(height, width, 1)``."""
+        """Returns a mask ``(height, width, 1)``, 0 for the condition's pixels and 1 for others."""
         return np.pad(
             np.zeros((*self.condition_shape[:2], 1), "float32"),
             [*self._margins(), (0, 0)],

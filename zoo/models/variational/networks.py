@@ -1,10 +1,10 @@
 """Encoder and decoder of variational models, as functional Keras models.
 
-The encoder has convolutional stages (``filters``, each halving the grid), residual blocks on the
-last grid (``blocks``) and dense layers (``hidden``). The decoder has the same in reverse order, and
-computes the image from the last grid by one sub-pixel convolution (Shi et al. 2016, equation 4).
-Without filters both are the dense networks of the papers. A condition is concatenated to the input
-of the first dense layer of either.
+The encoder has convolutional stages (``filters``), each of which halves the grid, residual blocks
+on the last grid (``blocks``) and dense layers (``hidden``). The decoder has the same in reverse
+order, and computes the image from the last grid by one sub-pixel convolution (Shi et al. 2016,
+equation 4). Without filters both are the dense networks of the papers. A condition is concatenated
+to the input of the first dense layer of each network.
 """
 
 import math
@@ -18,26 +18,39 @@ from zoo.models.layers import Center, DepthToSpace, OneHot, PixelBias
 def check_grid(image_shape, filters, blocks) -> None:
     """Validates that the convolutional stages divide the grid of an image.
 
+    Args:
+        image_shape: (height, width, channels).
+        filters: Channels of the stages, each of which halves the grid.
+        blocks: Number of residual blocks.
+
     Raises:
-        ValueError: If they do not, or if there are residual blocks without stages.
+        ValueError: If the grid is not divisible, or if there are residual blocks without stages.
     """
     if blocks and not filters:
-        raise ValueError(f"blocks must be 0 without filters; received: {blocks!r} blocks.")
+        raise ValueError(
+            f"blocks must be 0 without filters; received: {blocks!r}. Give filters too."
+        )
     stride = 2 ** len(filters)
     height, width, _ = image_shape
     if height % stride or width % stride:
         raise ValueError(
-            f"image_shape must be a multiple of {stride} in height and width for {len(filters)} filters, each of which halves "
-            f"the grid; received: {image_shape}."
+            f"image_shape must be a multiple of {stride} in height and width for {len(filters)} "
+            f"filters, each of which halves the grid; received: {image_shape}."
         )
 
 
 def encoder(image_shape, latent_dim, hidden, filters, blocks, activation, condition) -> keras.Model:
-    """Builds the encoder: images (and a condition) to mean and log_var, each ``(n, latent_dim)``.
+    """Builds the encoder, from images (and a condition) to mean and log_var ``(n, latent_dim)``.
 
     Args:
-        condition: function that returns the condition's ``keras.Input`` and flat tensor, or (None,
-            None).
+        image_shape: (height, width, channels).
+        latent_dim: Length of z.
+        hidden: Sizes of the dense layers.
+        filters: Channels of the convolutional stages.
+        blocks: Number of residual blocks.
+        activation: Activation of the hidden layers.
+        condition: Function that returns the condition's ``keras.Input`` and flat tensor, as
+            ``condition_input`` does.
     """
     images = keras.Input(image_shape, name="images")
     given, flat = condition()
@@ -51,7 +64,7 @@ def encoder(image_shape, latent_dim, hidden, filters, blocks, activation, condit
     x = x if flat is None else layers.Concatenate()([x, flat])
     for i, size in enumerate(hidden):
         x = layers.Activation(activation)(layers.Dense(size, name=f"dense_{i}")(x))
-    # Parameters of a distribution are in full precision under mixed precision too.
+    # Parameters of a distribution are computed in float32 also under mixed precision.
     full = keras.config.floatx()
     outputs = [layers.Dense(latent_dim, dtype=full, name=name)(x) for name in ("mean", "log_var")]
     return keras.Model(images if given is None else [images, given], outputs, name="encoder")
@@ -60,9 +73,17 @@ def encoder(image_shape, latent_dim, hidden, filters, blocks, activation, condit
 def decoder(
     image_shape, latent_dim, hidden, filters, blocks, activation, condition, parameters
 ) -> keras.Model:
-    """Builds the decoder: z (and a condition) to the parameters of p(x | z), ``(n, height, width, channels * parameters)``.
+    """Builds the decoder, from z (and a condition) to the parameters of p(x | z).
+
+    The output is ``(n, height, width, channels * parameters)``.
 
     Args:
+        image_shape: (height, width, channels).
+        latent_dim: Length of z.
+        hidden: Sizes of the encoder's dense layers, used in reverse order.
+        filters: Channels of the encoder's stages, used in reverse order.
+        blocks: Number of residual blocks.
+        activation: Activation of the hidden layers.
         condition: As in ``encoder``.
         parameters: Number of parameters of each value of an image.
     """
@@ -100,10 +121,17 @@ def condition_input(num_classes, condition_shape):
 
 
 def start_from_mean(encoder, decoder, likelihood, mean) -> None:
-    """Centres the encoder's input by the mean image, and makes it the decoder's output for z = 0 where that is defined.
+    """Initializes the encoder and the decoder from the mean training image.
 
-    This saves the first epochs of training. Networks that are not of this module are left
-    unchanged.
+    The encoder then subtracts the mean from its input. If the likelihood has an output for the
+    mean, the bias of the decoder's last layer is set to it. This saves the first epochs of
+    training. Networks that do not end in such a layer are left unchanged.
+
+    Args:
+        encoder: Result of ``encoder``, or another network.
+        decoder: Result of ``decoder``, or another network.
+        likelihood: Likelihood of the model.
+        mean: float32 ``(height, width, channels)`` in [0, 1].
     """
     for layer in encoder.layers:
         if isinstance(layer, Center):

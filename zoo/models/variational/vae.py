@@ -12,25 +12,28 @@ from zoo.models.variational.model import VariationalModel
 
 @keras.saving.register_keras_serializable("zoo")
 class VAE(VariationalModel):
-    """Variational autoencoder, p(x) = ∫ p(x | z) p(z) dz.
+    """Variational autoencoder p(x) = ∫ p(x | z) p(z) dz.
 
     Args:
         image_shape: tuple. (height, width, channels) of the images, which are float32 in [0, 1].
             Defaults to (28, 28, 1).
         latent_dim: int. Length of z. Defaults to 50.
-        hidden: tuple of int. Sizes of the encoder's dense layers; the decoder has them in reverse
+        hidden: tuple of int. Sizes of the encoder's dense layers. The decoder has them in reverse
             order. Defaults to (200, 200), the network of Burda et al. 2015.
         filters: tuple of int. Channels of the encoder's convolutional stages, each of which halves
-            the grid; the decoder has them in reverse order. Defaults to (), a dense network.
+            the grid. The decoder has them in reverse order. Defaults to (), a dense network.
         blocks: int. Number of residual blocks after the convolutional stages. Defaults to 0.
         activation: str. Activation of the hidden layers. Defaults to "tanh".
-        encoder, decoder: keras.Model. Networks to use instead of those described above. Default to
-            None.
-        **training: ``likelihood``, ``prior``, ``beta``, ``importance_samples``, ``seed`` and
-            ``name`` as in ``zoo.models.variational.model.VariationalModel``.
+        encoder: keras.Model. Encoder to use instead of the one described above. Defaults to None.
+        decoder: keras.Model. Decoder to use instead of the one described above. Defaults to None.
+        likelihood: str, dict or Likelihood. As in
+            ``zoo.models.variational.model.VariationalModel``. Defaults to "bernoulli".
+        num_classes: int. As in ``CVAE``. Defaults to None.
+        condition_shape: tuple. As in ``CVAE``. Defaults to None.
+        **training: ``prior``, ``beta``, ``importance_samples``, ``seed`` and ``name`` as in
+            ``zoo.models.variational.model.VariationalModel``.
 
     Example:
-
     ```python
     model = zoo.models.VAE(latent_dim=20, filters=(16, 32), hidden=(128,), activation="elu")
     model.fit(images, batch_size=128, epochs=10)
@@ -58,10 +61,8 @@ class VAE(VariationalModel):
         **training,
     ):
         image_shape, latent_dim, num_classes = base.dimensions(image_shape, latent_dim, num_classes)
-        hidden, filters = (
-            validation.positive_ints(hidden, "hidden"),
-            validation.positive_ints(filters, "filters"),
-        )
+        hidden = validation.positive_ints(hidden, "hidden")
+        filters = validation.positive_ints(filters, "filters")
         networks.check_grid(image_shape, filters, blocks)
         likelihood = likelihoods.get(likelihood)
 
@@ -87,15 +88,12 @@ class VAE(VariationalModel):
         )
 
         # Configuration
-        self.hidden, self.filters, self.blocks, self.activation = (
-            hidden,
-            filters,
-            blocks,
-            activation,
-        )
+        self.hidden, self.filters = hidden, filters
+        self.blocks, self.activation = blocks, activation
         self.given_networks = dict(zip(("encoder", "decoder"), given))
 
     def get_config(self):
+        """Returns the configuration of ``VariationalModel`` and the sizes of the networks."""
         return super().get_config() | {
             "hidden": self.hidden,
             "filters": self.filters,
