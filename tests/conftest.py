@@ -12,7 +12,8 @@ import pytest
 
 from zoo import datasets
 
-FIXTURE = str(Path(__file__).parent / "tensorflow_datasets")
+ROOT = Path(__file__).parents[1]
+FIXTURE = str(ROOT / "tests" / "tensorflow_datasets")
 WHOLE = Path(os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")).expanduser()
 
 

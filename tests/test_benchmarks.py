@@ -4,13 +4,12 @@ import os
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 import zoo
+from tests.conftest import ROOT
 
-ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 TABLES = dict(
     re.findall(r"^python (benchmarks/\w+\.py)\n```\n\n((?:\|.*\n)+)", README, re.MULTILINE)

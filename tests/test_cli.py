@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 import urllib.request
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,15 +17,15 @@ from PIL import Image
 
 import zoo
 from tests import harness
-from tests.conftest import FIXTURE
-from tests.test_training import SMALL
+from tests.conftest import FIXTURE, ROOT
+from tests.training.test_training import SMALL
 from zoo import catalog, cli, datasets, evaluation, recipes, training
 from zoo.inference import noise
 from zoo.utils import image_files
 
 ENVIRONMENT = os.environ | {
     "TFDS_DATA_DIR": FIXTURE,
-    "PYTHONPATH": str(Path(zoo.__file__).parent.parent),
+    "PYTHONPATH": str(ROOT),
 }
 
 

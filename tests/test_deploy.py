@@ -25,10 +25,10 @@ from PIL import Image
 from tensorflow_serving.config import model_server_config_pb2
 
 import zoo
+from tests.conftest import ROOT
 from zoo import catalog
 from zoo.models.variational.model import VariationalModel
 
-ROOT = Path(__file__).parent.parent
 DEPLOY = ROOT / "deploy"
 NAMES = zoo.list_models()
 

@@ -11,7 +11,7 @@ import pytest
 import zoo
 from tests import harness
 from tests.conftest import FIXTURE
-from tests.test_training import SMALL
+from tests.training.test_training import SMALL
 from zoo import catalog, loading, recipes, training
 
 MODEL = harness.MODELS["cvae_patch"]

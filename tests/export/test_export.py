@@ -7,21 +7,18 @@ import sys
 import textwrap
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from tests import harness
-from tests.conftest import FIXTURE
+from tests.conftest import FIXTURE, ROOT
 from zoo import export
 from zoo.export import calibration, saved_model, tflite
 from zoo.inference.litert import LiteRT
 from zoo.inference.saved_model import SavedModel
 from zoo.utils.atomic import atomic_write
-
-ROOT = Path(__file__).parent.parent
 
 
 @pytest.mark.parametrize("kind", harness.MODELS)

@@ -15,7 +15,6 @@ import sys
 import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,8 +22,8 @@ import tensorflow as tf
 from PIL import Image
 
 import zoo
+from tests.conftest import ROOT
 
-ROOT = Path(__file__).parent.parent
 CLIENT = ROOT / "examples" / "tf_serving_client.py"
 NAMES = ["cvae_mnist", "vae_mnist", "cdcgan_mnist"]
 

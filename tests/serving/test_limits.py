@@ -24,7 +24,8 @@ import numpy as np
 import orjson
 import pytest
 
-from tests.test_serving import ROOT, start
+from tests.conftest import ROOT
+from tests.serving.test_serving import start
 from zoo import catalog
 from zoo.serving.limits import parsed_bytes
 

@@ -5,19 +5,17 @@ import resource
 import subprocess
 import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from tests import harness
-from tests.conftest import FIXTURE
+from tests.conftest import FIXTURE, ROOT
 from zoo import export, recipes, training
 from zoo.utils import image_files
 from zoo.utils.atomic import atomic_write
 
-ROOT = Path(__file__).parent.parent
 ENVIRONMENT = os.environ | {"TFDS_DATA_DIR": FIXTURE, "PYTHONPATH": str(ROOT)}
 ADVICE = "Free some space there, or write to another place."
 

@@ -16,7 +16,6 @@ import time
 import urllib.error
 import urllib.request
 from html import unescape
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,11 +24,10 @@ from hypothesis import strategies as st
 
 import zoo
 from tests import harness
-from tests.conftest import FIXTURE
+from tests.conftest import FIXTURE, ROOT
 from zoo import catalog, datasets, recipes
 
 NAMES = zoo.list_models()
-ROOT = Path(__file__).parent.parent
 
 
 def start(*arguments):
