@@ -1,4 +1,4 @@
-"""What the tests share: quiet TensorFlow, small real data, and small models of every kind."""
+"""Settings and fixtures for all tests: TensorFlow's environment, small real data, seeds."""
 
 import os
 from pathlib import Path
@@ -33,7 +33,7 @@ def same_seed():
 
 @pytest.fixture(scope="session")
 def digits():
-    """The first real digits and their labels: float32 (300, 28, 28, 1) in [0, 1], int32 (300,)."""
+    """Returns 300 MNIST digits, float32 (300, 28, 28, 1) in [0, 1], and labels, int32 (300,)."""
     return datasets.load("mnist", "train", FIXTURE)
 
 

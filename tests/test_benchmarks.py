@@ -1,4 +1,4 @@
-"""The benchmarks at their smallest, by the README's command lines, and the tables that the README has of them."""
+"""Tests of the benchmarks with few repetitions, and of their tables in the README."""
 
 import os
 import re
