@@ -1,0 +1,1 @@
+"""Tests of zoo; the folders mirror those of the package."""

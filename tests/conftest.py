@@ -1,4 +1,4 @@
-"""What the tests share: quiet TensorFlow, small real data, and small models of every kind."""
+"""Settings and fixtures for all tests: TensorFlow's environment, small real data, seeds."""
 
 import os
 from pathlib import Path
@@ -12,7 +12,8 @@ import pytest
 
 from zoo import datasets
 
-FIXTURE = str(Path(__file__).parent / "tensorflow_datasets")
+ROOT = Path(__file__).parents[1]
+FIXTURE = str(ROOT / "tests" / "tensorflow_datasets")
 WHOLE = Path(os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")).expanduser()
 
 
@@ -32,7 +33,7 @@ def same_seed():
 
 @pytest.fixture(scope="session")
 def digits():
-    """The first real digits and their labels: float32 (300, 28, 28, 1) in [0, 1], int32 (300,)."""
+    """Returns 300 MNIST digits, float32 (300, 28, 28, 1) in [0, 1], and labels, int32 (300,)."""
     return datasets.load("mnist", "train", FIXTURE)
 
 

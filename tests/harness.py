@@ -1,4 +1,4 @@
-"""What every model must pass, whatever its family: small models of every kind, and the data that they take."""
+"""Small models of every kind, their inputs, and the checks that every model must pass."""
 
 import inspect
 from dataclasses import replace
@@ -58,20 +58,20 @@ MODELS = VARIATIONAL | ADVERSARIAL
 
 
 def condition_column(model, images, labels):
-    """What stands beside the images in a data set of the model: a tuple of one array, or an empty one."""
+    """Returns a tuple of the condition that the model's data set holds, or an empty tuple."""
     if model.num_classes:
         return (labels,)
     return (images[:, 14:, :14],) if model.condition_shape else ()
 
 
 def conditioning(model, images, labels) -> dict:
-    """The same as arguments of a verb."""
+    """Returns the condition as keyword arguments of the model's methods."""
     column = condition_column(model, images, labels)
     return {"labels" if model.num_classes else "condition": column[0]} if column else {}
 
 
 def signature_inputs(model, images, labels) -> dict:
-    """Inputs of each signature by name, from a batch of images: what a server would be sent."""
+    """Returns inputs of each signature, ``{signature: {input: array}}``, from a batch of images."""
     column = condition_column(model, images, labels)
     condition = {"label" if model.num_classes else "condition": column[0]} if column else {}
     z = np.random.default_rng(0).standard_normal((len(images), model.latent_dim), dtype=np.float32)
@@ -89,7 +89,10 @@ def signature_inputs(model, images, labels) -> dict:
 
 
 def answers(model, inputs) -> dict:
-    """What each signature must answer: drawn images by the contract's definition in NumPy, the rest by Keras."""
+    """Returns the expected outputs of each signature, ``{signature: {output: array}}``.
+
+    Samples are computed from their definition with NumPy's noise, other outputs by the Keras model.
+    """
     seeds = inputs["sample"]
     condition = {name: value for name, value in seeds.items() if name != "seed"}
     z = noise.normal(seeds["seed"], model.latent_dim)
@@ -104,7 +107,7 @@ def answers(model, inputs) -> dict:
 
 
 def recipe(model):
-    """A recipe on real digits that says of the model what it is conditioned on."""
+    """Returns a recipe on MNIST whose family and arguments are those of the model."""
     arguments = inspect.signature(type(model)).parameters
     config = {
         name: value
@@ -127,20 +130,20 @@ class Compiled:
             self._model.resize_input_tensor_by_name(signature, name, rows.shape)
             given[name] = self._model.create_input_buffer_by_name(signature, name)
             given[name].write(rows)
-        # The buffers that the model creates itself keep the size of one row (ai-edge-litert 2.3.0),
-        # and it writes beyond their end.
+        # Buffers that the model creates itself have the size of one row, and it writes beyond their
+        # end (ai-edge-litert 2.3.0).
         buffers, answers = {}, {}
         for name, detail in self._model.get_output_tensor_details(signature).items():
             answers[name] = np.full((len(rows), *detail["shape"][1:]), np.nan, np.float32)
             buffers[name] = TensorBuffer.create_from_host_memory(answers[name])
         self._model.run_by_name(signature, given, buffers)
-        # Read, because an array that is not aligned is copied.
+        # The buffer must be read, because the model copied the array if it was not aligned.
         for name, array in answers.items():
             array[:] = buffers[name].read(array.size, np.float32).reshape(array.shape)
         return answers
 
 
-# TensorFlow Lite's built-in operations that the files of the zoo use.
+# TensorFlow Lite's built-in operations that exported models may use.
 GATHERING = {"CONCATENATION", "GATHER"}
 LAYOUT = {"DEPTH_TO_SPACE", "PAD", "RESHAPE", "STRIDED_SLICE", "TRANSPOSE"}
 WEIGHT_BEARING = {"CONV_2D", "FULLY_CONNECTED"}
@@ -160,15 +163,15 @@ ARITHMETIC = {
 }
 CLIPPING = {"MAXIMUM", "MINIMUM", "RELU", "RELU_0_TO_1"}
 CONVERSIONS = {"DEQUANTIZE", "QUANTIZE"}
-# Of likelihoods that no shipped model has.
+# Only likelihoods that no shipped model has use these.
 CASES = {"ABS", "DIV", "GREATER", "LESS", "SELECT_V2", "SPLIT"}
 OPERATIONS = GATHERING | LAYOUT | WEIGHT_BEARING | ARITHMETIC | CLIPPING | CONVERSIONS | CASES
 
 
 def operations(path):
-    """Each operation of a TF Lite file: (signature, name, types of its inputs and of its outputs).
+    """Yields (signature, name, input types, output types) for each operation of a TF Lite file.
 
-    A name of a prior's network starts with "prior ".
+    The names of operations in a prior's network start with "prior ".
     """
     model = flatbuffer_utils.read_model_from_bytearray(path.read_bytes())
     for signature in model.signatureDefs:
@@ -189,7 +192,7 @@ def operations(path):
 
 
 def check_interfaces(path, inputs):
-    """Every output of every signature is the same on both interfaces of LiteRT, for any batch."""
+    """Asserts that both interfaces of LiteRT give equal outputs, for several batch sizes."""
     interpreter, compiled = LiteRT(path), Compiled(path)
     assert set(interpreter.signatures) == set(compiled.signatures)
     for signature in interpreter.signatures:
@@ -202,7 +205,7 @@ def check_interfaces(path, inputs):
 
 
 def reshapes(path):
-    """For each RESHAPE of a TF Lite file: whether its shape is constant, whether it gives an output."""
+    """Yields (has a constant shape, computes an output) for each RESHAPE of a TF Lite file."""
     model = flatbuffer_utils.read_model_from_bytearray(path.read_bytes())
     for signature in model.signatureDefs:
         graph = model.subgraphs[signature.subgraphIndex]
@@ -215,9 +218,9 @@ def reshapes(path):
 
 
 def check_full_integer(path):
-    """All networks but a prior's compute in int8, and so does all that computes images.
+    """Asserts that networks and the decoding of images compute in int8, and priors in float32.
 
-    Other signatures end in float32 arithmetic on latent variables and log-probabilities.
+    The other signatures may end in float32 arithmetic on latent variables and log-probabilities.
     """
     for signature, name, inputs, outputs in operations(path):
         if name.startswith("prior") or signature in ("prior", "log_prior"):

@@ -1,7 +1,7 @@
-"""Cuts the first images of real data sets into a small folder in tensorflow-datasets' own format.
+"""Script that copies the first images of prepared data sets to tests/tensorflow_datasets.
 
-python tests/make_fixture.py DATA_DIR writes tests/tensorflow_datasets from a folder that
-tensorflow-datasets prepared.
+``python tests/make_fixture.py DATA_DIR`` reads a folder that tensorflow-datasets prepared, and
+writes the same format.
 """
 
 import json
@@ -16,7 +16,7 @@ TARGET = Path(__file__).parent / "tensorflow_datasets"
 
 
 def cut(source: Path, target: Path) -> None:
-    """Copies one prepared data set with only the first images of each split."""
+    """Copies the first images of each split of one prepared data set."""
     target.mkdir(parents=True)
     for path in source.glob("*.txt"):
         shutil.copy(path, target)

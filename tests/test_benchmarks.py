@@ -1,16 +1,15 @@
-"""The benchmarks at their smallest, by the README's command lines, and the tables that the README has of them."""
+"""Tests of the benchmarks with few repetitions, and of their tables in the README."""
 
 import os
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 import zoo
+from tests.conftest import ROOT
 
-ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 TABLES = dict(
     re.findall(r"^python (benchmarks/\w+\.py)\n```\n\n((?:\|.*\n)+)", README, re.MULTILINE)

@@ -1,4 +1,4 @@
-"""Every shipped model: whole files, one answer on every runtime, cards as the contract has them."""
+"""Tests of every shipped model: its files, its outputs on every runtime, and its card."""
 
 import json
 import shutil
@@ -39,7 +39,7 @@ def model(name):
 
 @pytest.fixture(scope="module")
 def batch(name):
-    """A hundred test images as the model was trained to see them, and their labels."""
+    """Returns 100 test images, binarized if the training images were, and their labels."""
     recipe = recipes.named(name)
     images, labels = datasets.load(recipe.dataset, "test", FIXTURE)
     return (datasets.binarize(images) if recipe.binarize else images), labels
@@ -52,7 +52,7 @@ def inputs(model, batch):
 
 @pytest.fixture(scope="module")
 def expected(model, inputs):
-    """What each signature must answer: drawn images by the contract's definition in NumPy, the rest by Keras."""
+    """Returns the expected outputs of each signature, ``{signature: {output: array}}``."""
     return harness.answers(model, inputs)
 
 
@@ -73,9 +73,8 @@ def test_saved_model_answers_as_keras_does(folder, inputs, expected):
         for output, value in answer.items():
             if output == "png_bytes":
                 pixels = np.stack([tf.io.decode_png(png) for png in value]).astype(int)
-                assert (
-                    np.abs(pixels - expected[signature][output]).max() <= 1
-                )  # a grey level, where 1e-5 tips the rounding
+                # A difference of 1e-5 may change the rounded grey level by one.
+                assert np.abs(pixels - expected[signature][output]).max() <= 1
             elif output == "score":
                 np.testing.assert_allclose(value, expected[signature][output], rtol=1e-5)
             else:
@@ -117,7 +116,7 @@ def test_tflite_files_have_the_signatures_and_builtin_operations_only(
     folder, model, inputs, expected, file
 ):
     path = folder / "1" / "assets.extra" / file
-    # Files that were exported earlier compute the shapes inside a network at run time.
+    # Older exports compute shapes inside a network at run time.
     known = harness.OPERATIONS | {"PACK", "SHAPE"}
     assert {name for _, name, _, _ in harness.operations(path)} <= known
     interpreter = Interpreter(str(path))
@@ -136,7 +135,7 @@ def test_tflite_files_have_the_signatures_and_builtin_operations_only(
                 )
 
 
-def test_sample_is_the_contracts_definition_on_every_runtime(name, model, batch):
+def test_a_sample_is_the_decoded_noise_of_its_seed_on_every_runtime(name, model, batch):
     given, seeds = harness.conditioning(model, *batch), np.arange(100)
     drawn = model.decode(noise.normal(seeds, model.latent_dim), **given)
     for runtime, tolerance in (("keras", 0), ("saved_model", 1e-5), ("litert", 2e-3)):
@@ -145,7 +144,7 @@ def test_sample_is_the_contracts_definition_on_every_runtime(name, model, batch)
         )
 
 
-def test_every_verb_answers_on_litert_as_on_keras(name, model, batch):
+def test_every_method_answers_on_litert_as_on_keras(name, model, batch):
     given, images = harness.conditioning(model, *(column[:9] for column in batch)), batch[0][:9]
     lite = zoo.load(name, "litert")
     z = noise.normal(np.arange(300), model.latent_dim)
@@ -157,11 +156,11 @@ def test_every_verb_answers_on_litert_as_on_keras(name, model, batch):
     if isinstance(model, Encodes):
         for ours, theirs in zip(lite.encode(images, **given), model.encode(images, **given)):
             np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-2)
-        for verb, arguments in (
+        for method, arguments in (
             ("reconstruct", (images,)),
             ("interpolate", (images, images[::-1])),
         ):
-            ours, theirs = (getattr(one, verb)(*arguments, **given) for one in (lite, model))
+            ours, theirs = (getattr(one, method)(*arguments, **given) for one in (lite, model))
             np.testing.assert_allclose(ours, theirs, rtol=0, atol=2e-3)
         np.testing.assert_allclose(
             lite.score(images, **given), model.score(images, **given), rtol=1e-3
@@ -173,18 +172,18 @@ def test_labels_out_of_range_never_reach_the_interpreter(labelled):
     lite = zoo.load(labelled, "litert")
     lite.compute = lambda *given: pytest.fail("The interpreter was reached.")
     images = np.zeros((2, *lite.image_shape), "float32")
-    verbs = {"sample": (2,), "decode": (np.zeros((2, lite.latent_dim)),)}
+    methods = {"sample": (2,), "decode": (np.zeros((2, lite.latent_dim)),)}
     if isinstance(lite, Encodes):
-        verbs |= {
+        methods |= {
             "encode": (images,),
             "reconstruct": (images,),
             "score": (images,),
             "interpolate": (images, images),
         }
-    for verb, arguments in verbs.items():
+    for method, arguments in methods.items():
         for labels in (-1, lite.num_classes, [0, lite.num_classes], 2**32, -(2**63)):
             with pytest.raises(ValueError, match="labels must be from 0 to"):
-                getattr(lite, verb)(*arguments, labels=labels)
+                getattr(lite, method)(*arguments, labels=labels)
 
 
 def test_threads_may_share_a_model_on_litert():
@@ -237,15 +236,12 @@ def test_the_card_is_complete(name, folder, model):
     assert all(f"{metric['value']:.2f}" in page for metric in card.metrics)
 
 
-# Read in the papers or in the repositories named; figures that nobody could read again are on no
-# card.
+# Each value was read in the paper or repository that is named. Cards have no other values.
 PUBLISHED = {
     ("gan_mnist", "parzen"): (225, "table 1"),
     ("vae_dense_mnist", "nll"): (86.76, "1509.00519v2"),
-    ("vae_mnist", "nll"): (
-        81.08,
-        "1606.04934, table 1",
-    ),  # -log p; 84.08 is the -ELBO of the same model
+    # This is -log p; 84.08 is the -ELBO of the same model.
+    ("vae_mnist", "nll"): (81.08, "1606.04934, table 1"),
     ("cvae_mnist", "nll"): (82.32, "one run of the repository nbip/IWAE, unreviewed"),
     ("cvae_quadrant_mnist", "nll_monte_carlo"): (71.8, "Pyro's tutorial"),
 }
@@ -283,8 +279,8 @@ def test_all_together_stay_small():
 
 
 @pytest.fixture
-def shelf(tmp_path, monkeypatch):
-    """A copy of one model that a test may damage."""
+def copied(tmp_path, monkeypatch):
+    """Copies one model, which a test may damage, to a catalog of its own."""
     shutil.copytree(catalog.directory(NAMES[0]), tmp_path / NAMES[0])
     monkeypatch.setattr(catalog, "root", lambda: tmp_path)
     return tmp_path / NAMES[0]
@@ -299,8 +295,8 @@ def shelf(tmp_path, monkeypatch):
         ("saved_model", "saved_model.pb"),
     ],
 )
-def test_a_damaged_or_missing_file_is_never_parsed(shelf, runtime, file):
-    path = shelf / "1" / file
+def test_a_damaged_or_missing_file_is_never_parsed(copied, runtime, file):
+    path = copied / "1" / file
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
@@ -312,34 +308,34 @@ def test_a_damaged_or_missing_file_is_never_parsed(shelf, runtime, file):
         zoo.load(NAMES[0], runtime)
 
 
-def test_foreign_files_and_broken_cards_are_found(shelf):
-    (shelf / "1" / "extra.bin").write_bytes(b"?")
+def test_foreign_files_and_broken_cards_are_found(copied):
+    (copied / "1" / "extra.bin").write_bytes(b"?")
     assert "does not belong" in catalog.problems(NAMES[0])[0]
-    card = json.loads((shelf / "card.json").read_text())
+    card = json.loads((copied / "card.json").read_text())
     for broken in ("{", "[]", json.dumps({key: card[key] for key in list(card)[1:]})):
-        (shelf / "card.json").write_text(broken)
+        (copied / "card.json").write_text(broken)
         with pytest.raises(catalog.DamagedFileError, match="is not a model's card"):
             zoo.info(NAMES[0])
         assert len(catalog.problems(NAMES[0])) == 1
 
 
-def test_the_whole_shelf_is_verified(shelf):
-    (shelf.parent / "models.config").write_text(
+def test_the_whole_catalog_is_verified(copied):
+    (copied.parent / "models.config").write_text(
         f'model_config_list {{ config {{ name: "{NAMES[0]}" }} }}'
     )
     assert catalog.all_problems() == []
-    (shelf.parent / f".{NAMES[0]}.0.partial").mkdir()
-    (shelf.parent / f".{NAMES[0]}.0.partial" / "card.json").write_text("{}")
+    (copied.parent / f".{NAMES[0]}.0.partial").mkdir()
+    (copied.parent / f".{NAMES[0]}.0.partial" / "card.json").write_text("{}")
     assert zoo.list_models() == [NAMES[0]]
-    (shelf / "card.json").unlink()
+    (copied / "card.json").unlink()
     problems = catalog.all_problems()
     assert "There is no model in" in problems[0]
-    assert f"{shelf} is no model" in problems[1]
+    assert f"{copied} is no model" in problems[1]
     assert "models.config names" in problems[2]
 
 
-def test_the_version_loaded_is_that_of_the_card(shelf):
-    (shelf / "2").mkdir()
+def test_the_version_loaded_is_that_of_the_card(copied):
+    (copied / "2").mkdir()
     assert zoo.load(NAMES[0], "litert").latent_dim == zoo.info(NAMES[0]).latent_dim
 
 

@@ -1,4 +1,4 @@
-"""The command line in processes of their own: output, exit status, one-line errors."""
+"""Tests of the command line: output, exit status, and errors of one line."""
 
 import dataclasses
 import json
@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 import urllib.request
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,15 +17,15 @@ from PIL import Image
 
 import zoo
 from tests import harness
-from tests.conftest import FIXTURE
-from tests.test_training import SMALL
+from tests.conftest import FIXTURE, ROOT
+from tests.training.test_training import SMALL
 from zoo import catalog, cli, datasets, evaluation, recipes, training
 from zoo.inference import noise
 from zoo.utils import image_files
 
 ENVIRONMENT = os.environ | {
     "TFDS_DATA_DIR": FIXTURE,
-    "PYTHONPATH": str(Path(zoo.__file__).parent.parent),
+    "PYTHONPATH": str(ROOT),
 }
 
 
@@ -37,7 +36,7 @@ def run(*arguments, cwd=None):
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory):
-    """A folder with a run, a Keras file of another model, and an artifact of the user's own."""
+    """Returns a folder with a run, a Keras file of another model, and a copy of an artifact."""
     folder = tmp_path_factory.mktemp("models")
     training.train(SMALL, folder / "run", data_dir=FIXTURE, verbose=0)
     zoo.models.DCGAN(latent_dim=4, filters=(8, 4)).save(folder / "gan.keras")
@@ -156,7 +155,9 @@ def test_progress_says_how_long_it_will_take(capfd):
     first, second = capfd.readouterr().err.splitlines()
     assert first == "nll: 50 of 10000"
     left = re.fullmatch(r"nll: 100 of 10000, about (\d+) s left", second)
-    assert int(left[1]) >= 20  # 198 times the time between the reports
+    assert (
+        int(left[1]) >= 20
+    )  # the time between the reports is at least 0.1 s, and 198 intervals are left
     for done in range(150, 1001, 50):
         report("nll", done, 10_000)
     (tenth,) = capfd.readouterr().err.splitlines()
@@ -225,8 +226,8 @@ def test_resume_reads_the_runs_own_recipe_and_extends_it(models, tmp_path, monke
     resume = ("train", "cvae_mnist", "--resume", "--data-dir", FIXTURE)
     written = called(capfd, *resume)
     assert (
-        "Nothing is left to train in runs/cvae_mnist: its 3 epochs are done. More --epochs extend it."
-        in written
+        "Nothing is left to train in runs/cvae_mnist: its 3 epochs are done. "
+        "More --epochs extend it." in written
     )
     (line,) = called(
         capfd, *resume, "--set", "batch_size=50", "--set", "split=train", status=2

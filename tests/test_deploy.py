@@ -1,4 +1,4 @@
-"""What TF Serving and KServe are given: every SavedModel in TensorFlow alone, and deploy/ against what is published."""
+"""Tests of every SavedModel in TensorFlow without zoo, and of deploy/ against public schemas."""
 
 import io
 import pickle
@@ -25,21 +25,24 @@ from PIL import Image
 from tensorflow_serving.config import model_server_config_pb2
 
 import zoo
+from tests.conftest import ROOT
 from zoo import catalog
 from zoo.models.variational.model import VariationalModel
 
-ROOT = Path(__file__).parent.parent
 DEPLOY = ROOT / "deploy"
 NAMES = zoo.list_models()
 
-# Each model as Python's runtime and as TF Serving load it: the latter runs the graph of the tag
-# "serve" in a session, and feeds and fetches the tensors that signature_def names.
+# Loads each model as Python does, and as TF Serving does, which runs the graph with the tag "serve"
+# in a session, and feeds and fetches the tensors that signature_def names.
 ALONE = """
     import pickle, sys
     import tensorflow as tf
 
     def specs(tensors):
-        return {name: (tf.as_dtype(t.dtype).name, [d.size for d in t.tensor_shape.dim]) for name, t in tensors.items()}
+        return {
+            name: (tf.as_dtype(t.dtype).name, [d.size for d in t.tensor_shape.dim])
+            for name, t in tensors.items()
+        }
 
     answers = {}
     for folder, given in pickle.load(sys.stdin.buffer).items():
@@ -51,18 +54,23 @@ ALONE = """
                 if signature.method_name != tf.saved_model.PREDICT_METHOD_NAME:
                     continue
                 feed = {tensor.name: given[key] for key, tensor in signature.inputs.items()}
-                fetched = session.run({key: tensor.name for key, tensor in signature.outputs.items()}, feed)
-                found[name] = {"inputs": specs(signature.inputs), "outputs": specs(signature.outputs), "fetched": fetched}
+                outputs = {key: tensor.name for key, tensor in signature.outputs.items()}
+                found[name] = {
+                    "inputs": specs(signature.inputs),
+                    "outputs": specs(signature.outputs),
+                    "fetched": session.run(outputs, feed),
+                }
         for name, function in loaded.signatures.items():
             computed = function(**{key: tf.constant(given[key]) for key in found[name]["inputs"]})
             found[name]["computed"] = {key: tensor.numpy() for key, tensor in computed.items()}
-    assert not {"zoo", "tests"} & set(sys.modules)  # of Keras, TensorFlow itself imports some
+    # TensorFlow itself imports parts of Keras.
+    assert not {"zoo", "tests"} & set(sys.modules)
     pickle.dump(answers, sys.stdout.buffer)
 """
 
 
 def rows(card):
-    """Four rows of every input that a signature may have, by its name."""
+    """Returns four rows of every input that a signature may have, by name."""
     rng = np.random.default_rng(0)
     return {
         "seed": np.array([0, 7, 2**31, 2**62 + 1]),
@@ -78,7 +86,7 @@ def rows(card):
 
 @pytest.fixture(scope="module")
 def alone():
-    """The signatures of every model and their answers, from one process that imports TensorFlow alone."""
+    """Returns the signatures of every model and their outputs in a process without zoo."""
     given = {str(catalog.directory(name) / "1"): rows(zoo.info(name)) for name in NAMES}
     command = [sys.executable, "-c", textwrap.dedent(ALONE)]
     done = subprocess.run(command, input=pickle.dumps(given), capture_output=True, cwd="/")
@@ -86,8 +94,8 @@ def alone():
     return {Path(folder).parent.name: found for folder, found in pickle.loads(done.stdout).items()}
 
 
-def contract(card):
-    """The contract's table: {signature: (inputs, outputs)}, each {name: (dtype, shape)}, the batch leading as -1."""
+def documented_signatures(card):
+    """Returns {signature: (inputs, outputs)}, each {name: (dtype, shape)} with batch size -1."""
     condition = {"label": ("int32", [-1])} if card.num_classes else {}
     if card.condition:
         condition = {"condition": ("float32", [-1, *card.condition["shape"]])}
@@ -114,11 +122,11 @@ def contract(card):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_signatures_are_the_contracts(name, alone):
+def test_signatures_are_the_documented_ones(name, alone):
     found = {
         signature: (part["inputs"], part["outputs"]) for signature, part in alone[name].items()
     }
-    assert found == contract(zoo.info(name))
+    assert found == documented_signatures(zoo.info(name))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -143,9 +151,8 @@ def test_a_session_draws_the_images_of_the_seeds(name, alone):
         )
     for png, image in zip(alone[name]["sample_png"]["fetched"]["png_bytes"], drawn):
         pixels = np.asarray(Image.open(io.BytesIO(png)), int).reshape(card.image_shape)
-        assert (
-            np.abs(pixels - np.round(image * 255)).max() <= 1
-        )  # a grey level, where 1e-5 tips the rounding
+        # A difference of 1e-5 may change the rounded grey level by one.
+        assert np.abs(pixels - np.round(image * 255)).max() <= 1
 
 
 def models_config():
@@ -161,7 +168,10 @@ def test_models_config_names_every_model():
 
 
 def batching_parameters():
-    """TF Serving's message BatchingParameters, as far as deploy/ uses it: no package carries session_bundle_config.proto."""
+    """Returns an empty message BatchingParameters of TF Serving, with the fields that deploy/ uses.
+
+    No package contains its definition, session_bundle_config.proto.
+    """
     file = descriptor_pb2.FileDescriptorProto(
         name="session_bundle_config.proto", package="tensorflow.serving", syntax="proto3"
     )
@@ -215,7 +225,7 @@ def test_the_compose_file_is_of_the_published_schema(tmp_path):
 
 
 def compose_run():
-    """Mounts and flags of the Compose file."""
+    """Returns the mounts and flags of the Compose file."""
     (service,) = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"].values()
     volumes = [volume.split(":") for volume in service["volumes"]]
     return {target: (DEPLOY / source).resolve() for source, target, _ in volumes}, service[
@@ -224,7 +234,7 @@ def compose_run():
 
 
 def readme_run():
-    """Mounts and flags of the README's docker run."""
+    """Returns the mounts and flags of the README's docker run."""
     line = re.search(r"^docker run (.*\\\n)*.*", (ROOT / "README.md").read_text(), re.MULTILINE)[0]
     words = shlex.split(line.replace("\\\n", " ").replace("$PWD", str(ROOT)))
     volumes = [words[i + 1].split(":") for i, word in enumerate(words) if word == "-v"]
@@ -250,7 +260,7 @@ def test_every_path_in_the_container_is_mounted(run):
 
 
 def problems(value, kind):
-    """What is wrong with a part of a manifest by KServe's and Kubernetes' own models, which name each field and its type."""
+    """Returns the problems of a part of a manifest, by the field types of KServe and Kubernetes."""
     if kind in ("str", "int", "bool"):
         return [] if type(value).__name__ == kind else [f"{value!r} is no {kind}"]
     if kind.lower().startswith("dict"):

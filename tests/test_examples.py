@@ -1,10 +1,9 @@
-"""The examples and the README's snippets, run as they stand."""
+"""Tests that run the examples and the snippets of the README unchanged."""
 
 import os
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -12,9 +11,8 @@ import pytest
 from PIL import Image
 
 import zoo
-from tests.conftest import FIXTURE
+from tests.conftest import FIXTURE, ROOT
 
-ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 ENVIRONMENT = os.environ | {"TFDS_DATA_DIR": FIXTURE, "PYTHONPATH": str(ROOT)}
 
@@ -51,7 +49,7 @@ def test_finetuning_lowers_the_bound(tmp_path):
 
 @pytest.fixture
 def pictures(tmp_path, digits):
-    """A user's folder: a subfolder of PNG files of each digit."""
+    """Returns a folder with a subfolder of PNG files for each digit."""
     for i, (image, label) in enumerate(zip(*digits)):
         folder = tmp_path / "pictures" / str(label)
         folder.mkdir(parents=True, exist_ok=True)
@@ -85,14 +83,14 @@ def test_a_gan_learns_a_folder_of_pictures(pictures, labels, tmp_path):
     assert int(loaded.optimizer.iterations) == 400
     with Image.open(tmp_path / "gan.png") as sheet:
         assert sheet.size == (322, 322)
-    # The mean of what it draws is nearer to that of its pictures than what an untrained one draws.
+    # The mean sample is nearer to the mean picture than that of an untrained model.
     real = (
         np.stack(
             [np.asarray(Image.open(path).resize((30, 30))) for path in pictures.rglob("*.png")]
         )
         / 255
     )
-    # The warning of a collapse follows from the spread of the samples.
+    # The script warns of a collapse if the samples differ less than half as much as the pictures.
     ratio = loaded.sample(100, seed=0).std(axis=0).mean() / real.std(axis=0).mean()
     printed = float(re.search(r"another ([\d.]+) times", out)[1])
     assert printed == pytest.approx(ratio, rel=0.1)
@@ -163,7 +161,9 @@ def test_without_data_it_says_so_at_once(script, tmp_path):
     last = done.stderr.splitlines()[-1]
     assert f"The data set fashion_mnist is not in {tmp_path}" in last
     assert "name the folder that holds it with TFDS_DATA_DIR" in last
-    assert ("Traceback" in done.stderr) == (script == "README")  # a snippet has no parser
+    assert ("Traceback" in done.stderr) == (
+        script == "README"
+    )  # a snippet does not catch the error
 
 
 @pytest.mark.parametrize("block", range(len(blocks("python"))))
@@ -172,7 +172,7 @@ def test_python_of_the_readme_runs(block, tmp_path):
 
 
 def test_command_lines_of_the_readme_run(tmp_path):
-    """All but those that set up an environment, which .ci/run runs, the full evaluations and the server."""
+    """Runs all except the set-up of an environment, the full evaluations, and the server."""
     lines = [line for block in blocks("sh") for line in block.splitlines()]
     commands = [
         line

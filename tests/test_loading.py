@@ -1,4 +1,4 @@
-"""Names and paths of models: catalog names, runs, artifacts and Keras files are taken alike."""
+"""Tests of loading models by catalog name, run, artifact, or Keras file."""
 
 import json
 import shutil
@@ -11,7 +11,7 @@ import pytest
 import zoo
 from tests import harness
 from tests.conftest import FIXTURE
-from tests.test_training import SMALL
+from tests.training.test_training import SMALL
 from zoo import catalog, loading, recipes, training
 
 MODEL = harness.MODELS["cvae_patch"]
@@ -19,7 +19,7 @@ MODEL = harness.MODELS["cvae_patch"]
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A folder with one model in each form: a run, a run that was stopped, a Keras file, an artifact."""
+    """Returns a folder with a run, an unfinished run, a Keras file, and an artifact."""
     folder = tmp_path_factory.mktemp("models")
     keras.utils.set_random_seed(0)
     training.train(SMALL, folder / "run", data_dir=FIXTURE, verbose=0)
@@ -127,8 +127,10 @@ def test_an_artifact_is_served_from_its_own_folder(folder, tmp_path):
 def test_what_is_served_has_names_of_its_own(folder, tmp_path):
     served = loading.artifacts(["artifact", "vae_mnist", "file.keras"], tmp_path)
     assert {name: path.resolve() for name, path in served.items()} == {
-        "artifact": folder / "artifact", "vae_mnist": catalog.directory("vae_mnist"), "file": tmp_path / "file"
-    }  # fmt: skip
+        "artifact": folder / "artifact",
+        "vae_mnist": catalog.directory("vae_mnist"),
+        "file": tmp_path / "file",
+    }
     with pytest.raises(
         ValueError, match=r"file\.keras and \./file\.keras would both be served as 'file'"
     ):
@@ -141,7 +143,7 @@ class Unknown(keras.layers.Layer):
 
 @pytest.fixture
 def wrong(tmp_path):
-    """A folder of paths that name no model of the zoo."""
+    """Returns a folder of files and folders that are not models of the zoo."""
     keras.Sequential([keras.layers.Input((2,)), keras.layers.Dense(1)]).save(
         tmp_path / "foreign.keras"
     )
@@ -159,7 +161,7 @@ def wrong(tmp_path):
 
 
 def damage(path):
-    """Changes bytes of the weights, which are stored without compression and without a name."""
+    """Overwrites bytes of the weights, which are stored without compression."""
     content = bytearray(path.read_bytes())
     middle = len(content) // 2
     content[middle : middle + 3000] = bytes(3000)

@@ -1,4 +1,4 @@
-"""The package as a user first meets it: light to import, and light to sample with."""
+"""Tests of the package: imports, dependencies, and installation."""
 
 import importlib.metadata
 import os
@@ -6,14 +6,13 @@ import shutil
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 import zoo
+from tests.conftest import ROOT
 
-ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT)}
 NAME = zoo.list_models()[0]
@@ -30,7 +29,8 @@ def run(code, *arguments):
 
 def test_import_brings_neither_tensorflow_nor_numpy():
     run(
-        "import sys, zoo; assert not {'tensorflow', 'keras', 'numpy'} & set(sys.modules), sorted(sys.modules)"
+        "import sys, zoo; "
+        "assert not {'tensorflow', 'keras', 'numpy'} & set(sys.modules), sorted(sys.modules)"
     )
 
 
@@ -46,7 +46,7 @@ def test_import_is_fast():
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
-    """A Keras file of a small model, and the first image that the model draws."""
+    """Returns a Keras file of a small model, and the first sample of the model."""
     path = tmp_path_factory.mktemp("saved") / "x.keras"
     model = zoo.models.CVAE(latent_dim=3, hidden=(8,), num_classes=10)
     model.save(path)
@@ -70,7 +70,8 @@ assert not [finder for finder in sys.meta_path if type(finder).__module__.starts
         *(
             pytest.param(imports, marks=pytest.mark.nightly)
             for imports in (
-                "import zoo, importlib; importlib.reload(zoo); from keras import saving; import keras",
+                "import zoo, importlib; importlib.reload(zoo); "
+                "from keras import saving; import keras",
                 "import zoo; from keras.src.saving import saving_api; import keras",
                 "import zoo, tensorflow\nclass keras: saving = tensorflow.keras.models",
                 "import zoo, threading\n"
@@ -96,7 +97,8 @@ before = list(sys.meta_path)
 import zoo
 importlib.reload(zoo)
 (hook,) = [finder for finder in sys.meta_path if finder not in before]
-assert importlib.util.find_spec("keras").origin.endswith("__init__.py")  # a look that is followed by no import
+# A search for Keras that is not followed by its import.
+assert importlib.util.find_spec("keras").origin.endswith("__init__.py")
 for name in ("keras.saving", "json.tool", "no_such_module"):
     assert hook.find_spec(name) is None
 assert hook in sys.meta_path
@@ -109,7 +111,8 @@ def test_until_keras_is_imported_one_hook_waits_for_it_and_leaves_other_imports_
 
 
 def test_without_keras_it_is_reported_missing_as_ever():
-    code = "import sys; sys.path.append({!r}); import zoo; print(zoo.list_models()[0])\ntry: import keras\n"
+    code = "import sys; sys.path.append({!r}); import zoo; print(zoo.list_models()[0])\n"
+    code += "try: import keras\n"
     code += "except ModuleNotFoundError as error: print(error)"
     command = [sys.executable, "-I", "-S", "-c", code.format(str(ROOT))]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -119,7 +122,8 @@ def test_without_keras_it_is_reported_missing_as_ever():
 @pytest.mark.nightly
 def test_keras_on_another_backend_is_not_made_to_import_tensorflow_classes():
     run(
-        "import sys, keras; keras.config.backend = lambda: 'jax'; import zoo; assert 'zoo.models' not in sys.modules"
+        "import sys, keras; keras.config.backend = lambda: 'jax'; "
+        "import zoo; assert 'zoo.models' not in sys.modules"
     )
 
 
@@ -139,13 +143,17 @@ def test_sampling_on_litert_imports_four_packages(tmp_path):
 
 
 def test_a_saved_model_is_loaded_without_a_class_of_ours():
-    """TensorFlow's loader imports Keras, which brings our classes: here they cannot be imported."""
+    """Prevents the import of zoo.models, which Keras would bring with TensorFlow's loader."""
     run(
-        f"import sys, zoo; sys.modules['zoo.models'] = None; zoo.load({NAME!r}, 'saved_model').sample(2)"
+        "import sys, zoo; sys.modules['zoo.models'] = None; "
+        f"zoo.load({NAME!r}, 'saved_model').sample(2)"
     )
 
 
-LACKING = "import sys; sys.modules |= dict.fromkeys(['tensorflow', 'keras', 'tensorflow_datasets', 'kserve'])\n"
+LACKING = """
+import sys
+sys.modules |= dict.fromkeys(["tensorflow", "keras", "tensorflow_datasets", "kserve"])
+"""
 SENTENCE = (
     "This needs {}, which is not installed: 'pip install .{}' in zoo's repository installs all."
 )
@@ -185,12 +193,16 @@ def test_without_the_whole_stack_python_says_how_to_install_it(call):
 def test_dir_lists_what_the_package_offers():
     assert {*zoo.__all__, "__version__"} <= set(dir(zoo))
     run(
-        "import sys, zoo; assert {'models', 'datasets'} <= set(dir(zoo)); assert 'keras' not in sys.modules"
+        "import sys, zoo; assert {'models', 'datasets'} <= set(dir(zoo)); "
+        "assert 'keras' not in sys.modules"
     )
 
 
 def test_the_wheels_metadata_says_who_and_for_what(tmp_path):
-    code = "import setuptools.build_meta as meta, sys; meta.prepare_metadata_for_build_wheel(sys.argv[1])"
+    code = (
+        "import setuptools.build_meta as meta, sys; "
+        "meta.prepare_metadata_for_build_wheel(sys.argv[1])"
+    )
     source = tmp_path / "source"
     shutil.copytree(ROOT / "zoo", source / "zoo", ignore=shutil.ignore_patterns("__pycache__"))
     (source / "saved_models").mkdir()
@@ -214,7 +226,7 @@ def test_the_wheels_metadata_says_who_and_for_what(tmp_path):
 
 @pytest.mark.nightly
 def test_the_light_install_of_the_readme(tmp_path):
-    """Its very command line in a clean environment, and what it is for."""
+    """Runs the command line of the README in a clean environment, and then zoo's commands."""
     (line,) = [
         line
         for line in README.splitlines()
@@ -264,9 +276,9 @@ def test_the_light_install_of_the_readme(tmp_path):
     )
 
 
-@pytest.mark.parametrize("verb", ["models", "datasets"])
-def test_submodules_come_when_they_are_asked_for(verb):
-    run(f"import zoo; zoo.{verb}")
+@pytest.mark.parametrize("module", ["models", "datasets"])
+def test_submodules_come_when_they_are_asked_for(module):
+    run(f"import zoo; zoo.{module}")
 
 
 def test_a_picture_comes_sooner_than_tensorflow(tmp_path):

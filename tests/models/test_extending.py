@@ -1,4 +1,4 @@
-"""A toy objective, likelihood, prior and family, each without a change to the package, through the whole life of a model."""
+"""Tests of a user's own objective, likelihood, prior and family, without a change to zoo."""
 
 import keras
 import numpy as np
@@ -19,7 +19,7 @@ from zoo.models.variational.priors import Prior
 
 @keras.saving.register_keras_serializable("tests")
 class Linear(Objective):
-    """The objective of Wasserstein without a penalty, bounded by tanh."""
+    """Wasserstein objective without a penalty, bounded by tanh."""
 
     metrics = ("on_real",)
 
@@ -44,7 +44,7 @@ class Laplace(Likelihood):
 
 @keras.saving.register_keras_serializable("tests")
 class Shifted(Prior):
-    """N(shift(y), I), with the shift learned and no closed form of the divergence."""
+    """Prior N(shift(y), I) with a learned shift, and without a closed form of the divergence."""
 
     conditional = True
 
@@ -63,7 +63,7 @@ class Shifted(Prior):
 
 @keras.saving.register_keras_serializable("tests")
 class LinearVAE(VariationalModel):
-    """A family of its own: a linear encoder and a linear decoder."""
+    """VAE with a linear encoder and a linear decoder, as a family of its own."""
 
     def __init__(self, image_shape=(28, 28, 1), latent_dim=4, **training):
         images, z = keras.Input(image_shape), keras.Input((latent_dim,))
@@ -118,7 +118,7 @@ def test_a_toy_goes_through_the_whole_life_of_a_model(toy, digits, tmp_path):
 
 
 def test_the_divergence_without_a_closed_form_is_that_of_the_samples(digits):
-    """The mean over many samples is the closed form, which is known for this prior: that from N(mean − shift, I)."""
+    """Compares the mean over many samples with the closed form, which is known for this prior."""
     model = TOYS["prior"]()
     images, labels = tf.constant(digits[0][:4]), tf.constant(digits[1][:4])
     model.importance_samples = 4000

@@ -1,7 +1,8 @@
-"""TF Serving's REST and gRPC APIs as its documentation has them, asked of a server that serves the zoo.
+"""Tests of a server against the documentation of TF Serving's REST and gRPC APIs.
 
-``TF_SERVING_REST_URL`` (http://localhost:8501, say) and ``TF_SERVING_GRPC_URL`` (localhost:8500)
-name a real TF Serving; without the first it is ``zoo serve`` that is asked, which has no gRPC.
+The environment variables ``TF_SERVING_REST_URL`` (such as http://localhost:8501) and
+``TF_SERVING_GRPC_URL`` (such as localhost:8500) name a TF Serving that serves the zoo's models.
+Without the first, the tests start ``zoo serve``, which has no gRPC.
 """
 
 import base64
@@ -15,7 +16,6 @@ import sys
 import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,15 +23,15 @@ import tensorflow as tf
 from PIL import Image
 
 import zoo
+from tests.conftest import ROOT
 
-ROOT = Path(__file__).parent.parent
 CLIENT = ROOT / "examples" / "tf_serving_client.py"
 NAMES = ["cvae_mnist", "vae_mnist", "cdcgan_mnist"]
 
 
 @pytest.fixture(scope="module")
 def rest():
-    """The URL of a server's REST API."""
+    """Returns the URL of a server's REST API."""
     if "TF_SERVING_REST_URL" in os.environ:
         yield os.environ["TF_SERVING_REST_URL"]
         return
@@ -49,7 +49,7 @@ def rest():
 
 @pytest.fixture
 def ask(rest):
-    """GET, or POST where there is a body: (HTTP status, JSON)."""
+    """Returns a function that sends GET, or POST with a body, and returns (HTTP status, JSON)."""
 
     def ask(path, body=None):
         data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
@@ -66,7 +66,7 @@ def ask(rest):
 
 @pytest.fixture(scope="module")
 def model():
-    """Models on Python's runtime: what the numbers must be."""
+    """Returns a function from a name to that model on the SavedModel runtime."""
     loaded = {name: zoo.load(name, "saved_model") for name in NAMES}
     return loaded.__getitem__
 
@@ -125,7 +125,7 @@ def test_predict_in_rows_and_columns(ask, model, name, version):
     drawn = model(name).sample(3, LABELS, seed=SEEDS)
     status, answer = ask(f"{name}{version}:predict", {"instances": ROWS})
     assert (status, list(answer)) == (200, ["predictions"])
-    close(answer["predictions"], drawn)  # the one output, unnamed
+    close(answer["predictions"], drawn)  # a single output has no name
     status, answer = ask(f"{name}{version}:predict", {"inputs": {"seed": SEEDS, "label": LABELS}})
     assert (status, list(answer)) == (200, ["outputs"])
     close(answer["outputs"], drawn)
@@ -189,9 +189,8 @@ def test_bytes_come_in_base64(ask, model):
             np.asarray(Image.open(io.BytesIO(base64.b64decode(png["b64"], validate=True))), int)
             for png in answer
         ]
-        assert (
-            np.abs(np.stack(pixels)[..., None] - drawn).max() <= 1
-        )  # a grey level, where 1e-5 tips the rounding
+        # A difference of 1e-5 may change the rounded grey level by one.
+        assert np.abs(np.stack(pixels)[..., None] - drawn).max() <= 1
 
 
 def test_rows_are_independent_of_the_batch(ask):
@@ -252,7 +251,7 @@ def test_a_wrong_request_is_400(ask, body):
 
 @pytest.fixture(scope="module")
 def grpc_server():
-    """The address of a server's gRPC API."""
+    """Returns the address of a server's gRPC API."""
     if "TF_SERVING_GRPC_URL" not in os.environ:
         pytest.skip("TF_SERVING_GRPC_URL names no TF Serving, and zoo serve has no gRPC")
     return os.environ["TF_SERVING_GRPC_URL"]
@@ -268,7 +267,7 @@ def channel(grpc_server):
 
 @pytest.fixture
 def predict(channel):
-    """Outputs by name, from inputs as arrays by name."""
+    """Returns a function that calls a signature by gRPC and returns its outputs by name."""
     from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
     def predict(name, signature, **inputs):
@@ -426,9 +425,8 @@ def test_the_example_client_tells_the_port_of_grpc_from_that_of_rest(tmp_path):
         def answer():
             with listener.accept()[0] as connection:
                 connection.recv(1000)
-                connection.sendall(
-                    bytes.fromhex("000000040000000000")
-                )  # gRPC's first frame, HTTP/2's SETTINGS
+                # gRPC begins with the frame SETTINGS of HTTP/2.
+                connection.sendall(bytes.fromhex("000000040000000000"))
 
         thread.submit(answer)
         done = run(

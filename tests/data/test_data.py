@@ -1,4 +1,4 @@
-"""Data on real images: order, seeds, binarization, and the door."""
+"""Tests of data sets on real images: order, seeds, binarization, and refused arguments."""
 
 import numpy as np
 import pytest

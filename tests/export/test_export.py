@@ -1,4 +1,4 @@
-"""Exports: whole or not there, and TF Lite files that answer as the model does."""
+"""Tests of exports: complete files or none, and TF Lite files that agree with the Keras model."""
 
 import os
 import signal
@@ -7,21 +7,18 @@ import sys
 import textwrap
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from tests import harness
-from tests.conftest import FIXTURE
+from tests.conftest import FIXTURE, ROOT
 from zoo import export
 from zoo.export import calibration, saved_model, tflite
 from zoo.inference.litert import LiteRT
 from zoo.inference.saved_model import SavedModel
 from zoo.utils.atomic import atomic_write
-
-ROOT = Path(__file__).parent.parent
 
 
 @pytest.mark.parametrize("kind", harness.MODELS)
@@ -107,7 +104,7 @@ def test_a_failed_write_leaves_what_was_there(tmp_path):
 
 
 def test_exports_at_once_take_a_number_each(tmp_path):
-    """Renames of eight threads into one base path: every directory arrives, whole, under a number of its own."""
+    """Renames 400 folders from eight threads; each must arrive complete with its own number."""
     base = tmp_path / "base"
     base.mkdir()
     finished = [tmp_path / str(i) for i in range(400)]
@@ -129,7 +126,8 @@ def test_a_base_path_that_cannot_be_written_is_refused_before_the_work(base_path
         export.publish_version(None, base_path)
 
 
-# TensorFlow is imported once; each writer is a fork, made before TensorFlow has any thread.
+# Importing TensorFlow takes seconds, so that each writer is a fork of one process that imported it.
+# The fork comes before TensorFlow starts a thread.
 WRITERS = """
     import os, sys
     from tests import harness
@@ -165,10 +163,10 @@ def test_killed_at_any_moment_it_leaves_no_partial_version(tmp_path, rng, kills)
         return set(base.glob(".*.partial/version/variables"))
 
     with writers:
-        while len(seen := writing()) < kills:  # so many have come during a write
+        while len(seen := writing()) < kills:  # each kill comes during a write
             print("write", file=writers.stdin, flush=True)
             writer = int(writers.stdout.readline())
-            for _ in range(rng.integers(1, 4)):  # its first, second or third version
+            for _ in range(rng.integers(1, 4)):  # the kill comes in version 1, 2 or 3
                 until = time.monotonic() + 60
                 while not (new := writing() - seen):
                     assert time.monotonic() < until, "the writer writes nothing"

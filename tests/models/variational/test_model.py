@@ -1,4 +1,4 @@
-"""The bound, its gradient and the likelihoods, against closed forms, SciPy and finite differences."""
+"""Tests of the ELBO, its gradient and log p(x) against closed forms and finite differences."""
 
 import keras
 import numpy as np
@@ -21,7 +21,7 @@ def float64():
 
 
 def perturb(model, rng, scale=0.1):
-    """Weights away from their initial zeros."""
+    """Adds noise to all weights, so that no bias is zero."""
     for variable in model.trainable_variables:
         variable.assign_add(scale * rng.standard_normal(variable.shape))
 
@@ -128,7 +128,10 @@ def test_gradient_is_that_of_finite_differences(float64, rng, settings):
 
 
 def linear_gaussian(rng, variance=0.2):
-    """A linear VAE with known weights, and the covariance that probabilistic PCA gives it (Tipping & Bishop 1999, eq. 6)."""
+    """Returns a linear VAE, its weights, and the covariance of its images.
+
+    The covariance is that of probabilistic PCA (Tipping & Bishop 1999, eq. 6).
+    """
     model = VAE(image_shape=(3, 2, 1), latent_dim=2, hidden=(), likelihood=Gaussian(variance))
     kernel, bias = model.decoder.get_layer("dense_0").trainable_variables
     w = rng.normal(0, 0.3, kernel.shape)
@@ -140,7 +143,7 @@ def linear_gaussian(rng, variance=0.2):
 @pytest.mark.parametrize("proposal", ["posterior", "prior"])
 def test_log_likelihood_is_that_of_probabilistic_pca(rng, proposal):
     model, w, covariance = linear_gaussian(rng)
-    # A posterior that is right in its mean and too wide, so that the weights are not all equal.
+    # The posterior has the exact mean and is too wide, so that the importance weights differ.
     posterior = np.linalg.inv(w @ w.T + 0.2 * np.eye(2))
     kernel, bias = model.encoder.get_layer("mean").trainable_variables
     kernel.assign((posterior @ w).T)
@@ -243,7 +246,7 @@ def model(request):
     return harness.VARIATIONAL[request.param]()
 
 
-def test_verbs_give_the_promised_shapes_and_ranges(model, digits):
+def test_methods_give_the_promised_shapes_and_ranges(model, digits):
     images, labels = digits[0][:3], digits[1][:3]
     given = harness.conditioning(model, images, labels)
     mean, log_var = model.encode(images, **given)

@@ -1,4 +1,4 @@
-"""Metrics of samples against scikit-learn, and against what is published of real MNIST."""
+"""Tests of metrics against scikit-learn, SciPy, and published values for real MNIST."""
 
 from dataclasses import replace
 from types import SimpleNamespace
@@ -20,7 +20,7 @@ RECIPE = replace(recipes.named("cdcgan_mnist"), split="train[:200]", validation=
 
 
 def drawing(images, num_classes=10):
-    """A model whose image of seed s is image s of those given."""
+    """Returns a model whose sample for seed s is ``images[s]``."""
     return SimpleNamespace(
         num_classes=num_classes,
         sample=lambda n, seed=0: images[np.arange(seed, seed + n) % len(images)],
@@ -40,7 +40,7 @@ def test_parzen_density_is_scikit_learns(rng):
 
 
 def test_parzen_chooses_the_bandwidth_on_validation_images(digits):
-    """By hand in float64: scikit-learn's trees lose their way in 784 dimensions."""
+    """Compares with float64 NumPy, because scikit-learn's trees are inexact in 784 dimensions."""
     metric = parzen(drawing(digits[0]), RECIPE, samples=150, data_dir=FIXTURE)
     centers, validation = (
         x.reshape(len(x), -1).astype(float) for x in (digits[0][:150], digits[0][200:])
@@ -64,7 +64,7 @@ def test_parzen_chooses_the_bandwidth_on_validation_images(digits):
 
 @pytest.mark.parametrize("chunk", [20_000, 7])
 def test_nearest_neighbor_error_is_scikit_learns(digits, chunk, monkeypatch):
-    """In one part and in many: samples beyond the memory come in parts."""
+    """Compares one chunk and many, because samples that exceed the memory come in chunks."""
     monkeypatch.setattr(neighbors, "CHUNK", chunk)
     monkeypatch.setattr(neighbors, "ROWS", max(2, chunk // 3))
     seen = []
@@ -104,7 +104,7 @@ def test_coverage_shows_a_collapsed_model(digits):
 
 @pytest.mark.parametrize("condition_at", [None, (14, 0)])
 def test_decoded_likelihood_is_the_integral_over_z(condition_at, rng):
-    """A latent z moves all logits along one line: p(x) is an integral that SciPy knows."""
+    """Uses one latent variable, so that SciPy can integrate p(x) over it."""
     center, slope = rng.normal(-2, 1, (28, 28, 1)), rng.normal(0, 0.1, (28, 28, 1))
     model = SimpleNamespace(
         image_shape=(28, 28, 1),
@@ -167,7 +167,7 @@ def test_better_knows_which_way_is_up():
 @pytest.mark.data
 @pytest.mark.nightly
 def test_on_real_mnist_the_error_is_the_published_one():
-    """3.1% in Radford et al. 2015; 3.09% is well known for all 60,000 images."""
+    """Compares with 3.09% for all 60,000 images; Radford et al. 2015 give 3.1%."""
     recipe = replace(RECIPE, split="train")
     assert neighbors.nearest_neighbor(drawing(np.zeros((1, 28, 28, 1))), recipe, samples=None)[
         "value"

@@ -1,4 +1,4 @@
-"""Objectives against their papers' equations in NumPy, and the gradient penalty against its definition."""
+"""Tests of objectives against the equations of their papers in NumPy."""
 
 import keras
 import numpy as np
@@ -37,7 +37,7 @@ EQUATIONS = {
 
 
 def outputs(images):
-    """A discriminator with a wide range of outputs: three times the sum of the pixels."""
+    """Returns three times the sum of the pixels, as a discriminator with a wide range would."""
     return 3 * tf.reduce_sum(images, axis=(1, 2, 3))
 
 
@@ -74,7 +74,7 @@ def test_label_smoothing_moves_the_target_of_real_images_alone(batch):
 
 
 def test_the_gradient_penalty_is_that_of_random_points_between_the_images(batch):
-    """D(x) = Σ x², whose gradient is 2 x: the penalty is that of 2 ‖x̂‖, x̂ on the line between the two images."""
+    """Uses D(x) = Σ x², whose gradient norm at a point x̂ between the images is 2 ‖x̂‖."""
     real, generated = batch
 
     def squares(images):
@@ -180,12 +180,14 @@ def test_networks_of_a_users_own_train_save_and_load(digits, tmp_path):
     [
         (
             networks((28, 28, 3)),
-            r"generator must map z of shape \(n, 4\) to \(n, 28, 28, 1\); received: .*\(n, 28, 28, 3\)",
+            r"generator must map z of shape \(n, 4\) to \(n, 28, 28, 1\); "
+            r"received: .*\(n, 28, 28, 3\)",
         ),
         (networks(latent_dim=5), r"generator must map z of shape \(n, 4\)"),
         (
             networks(outputs=(1,)),
-            r"discriminator must map images of shape \(n, 28, 28, 1\) to \(n,\); received: .*\(n, 1\)",
+            r"discriminator must map images of shape \(n, 28, 28, 1\) to \(n,\); "
+            r"received: .*\(n, 1\)",
         ),
         ({"generator": "mine"}, "generator must be a keras.Model; received: 'mine'"),
     ],

@@ -1,4 +1,4 @@
-"""Likelihoods against SciPy, and by integration over all values."""
+"""Tests of likelihoods against SciPy, and by integration over all values."""
 
 import keras
 import numpy as np
@@ -11,7 +11,7 @@ from zoo.models.variational import likelihoods
 
 
 def column(values):
-    """Values as the channels of one pixel: ``(n, 1, 1, 1)``."""
+    """Returns n values as n images of one pixel, float64 ``(n, 1, 1, 1)``."""
     return tf.constant(np.float64(values).reshape(-1, 1, 1, 1))
 
 
@@ -81,7 +81,7 @@ def test_the_discretized_logistic_is_the_mass_of_each_level_and_sums_to_one(
 
 @pytest.mark.parametrize("name", likelihoods.LIKELIHOODS)
 def test_samples_have_the_mean_and_the_density(name, rng):
-    """The mean of samples, and the share below a point against the integral of the density."""
+    """Compares the mean, and the share below 0.7 with the integral of the density."""
     likelihood = likelihoods.get(name)
     values = [0.8] if likelihood.parameters == 1 else [0.6, -5.0]
     output = tf.constant(np.broadcast_to(np.float64(values), (40_000, 1, 1, likelihood.parameters)))

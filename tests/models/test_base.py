@@ -1,4 +1,4 @@
-"""Every family through the shared harness: verbs, errors, Keras's own life cycle."""
+"""Tests of every model family: shared methods, refused arguments, and Keras's life cycle."""
 
 import keras
 import numpy as np
@@ -21,7 +21,7 @@ def batches(model, digits, n=60):
     return tf.data.Dataset.from_tensor_slices((images, *column) if column else images).batch(20)
 
 
-def test_verbs_give_the_promised_shapes_and_ranges(model, digits):
+def test_methods_give_the_promised_shapes_and_ranges(model, digits):
     images, labels = digits[0][:3], digits[1][:3]
     given = harness.conditioning(model, images, labels)
     z = np.zeros((3, model.latent_dim), "float32")
@@ -116,8 +116,7 @@ def test_mixed_precision_trains_and_answers_in_float32(policy, kind, digits):
         model = harness.MODELS[kind]()
         trained = [variables for _, variables in model.optimizers().values()]
         before = [[variable.numpy() for variable in variables] for variables in trained]
-        # Under float16 the first steps are skipped, until the scale of the loss suits the
-        # gradients.
+        # With float16, steps are skipped until the scale of the loss suits the gradients.
         model.fit(batches(model, digits), epochs=6, verbose=0)
         for ours, theirs in zip(before, trained):
             assert any((value != variable.numpy()).any() for value, variable in zip(ours, theirs))
@@ -183,7 +182,8 @@ REFUSED = [
         IMAGES,
         None,
         {},
-        r"A dataset element must be \(images, label\) for this conditional model; received: images alone",
+        r"A dataset element must be \(images, label\) for this conditional model; "
+        r"received: images alone",
     ),
     (
         IMAGES.astype("uint8"),
@@ -224,7 +224,7 @@ REFUSED = [
 def test_refused_data_are_one_sentence_and_leave_the_model_usable(
     images, labels, weights, sentence, as_dataset
 ):
-    """Also the first batch of a data set, which the graph would otherwise refuse with a long traceback."""
+    """Checks arrays and data sets, whose first batch is validated before the graph sees it."""
     model = harness.MODELS["cvae_label"]()
     given = (images, labels)
     if as_dataset:
@@ -286,7 +286,7 @@ def test_class_weights_need_labels(kind):
 
 
 def gradients(model, *given, **weights):
-    """Returns the change of each variable in one step of gradient descent of rate 1."""
+    """Returns the change of each variable in one step of gradient descent with rate 1."""
     again = keras.models.clone_model(model)
     again.set_weights(model.get_weights())
     names = list(model.optimizers())
@@ -297,7 +297,7 @@ def gradients(model, *given, **weights):
 
 @pytest.mark.parametrize("kind", harness.VARIATIONAL)
 def test_sample_weights_scale_each_images_term_of_the_bound(kind, digits):
-    """A weight of two is as an image that counts twice; Keras divides by the number of images, not of weights."""
+    """Compares with the weighted sum of the terms over the number of images, as Keras divides."""
     model = harness.MODELS[kind]()
     images = digits[0][:4]
     columns = harness.condition_column(model, images, digits[1][:4])
@@ -331,7 +331,7 @@ def test_weights_of_validation_data_count():
 
 
 @pytest.mark.parametrize("kind", harness.ADVERSARIAL)
-def test_sample_weights_of_a_game_apply_to_the_terms_of_real_images(kind, digits):
+def test_sample_weights_of_an_adversarial_model_apply_to_the_terms_of_real_images(kind, digits):
     model = harness.MODELS[kind]()
     images, columns = digits[0][:4], harness.condition_column(model, digits[0][:4], digits[1][:4])
     weights = np.array([2, 0, 1, 3], "float32")

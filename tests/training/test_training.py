@@ -1,4 +1,4 @@
-"""Training by recipe: the run directory, resuming, and the door."""
+"""Tests of training by recipe: the run directory, resuming, and refused arguments."""
 
 import json
 from dataclasses import replace
@@ -13,7 +13,7 @@ from zoo.catalog import DamagedFileError
 
 
 def shrunk(name):
-    """A recipe for three hundred images and a few steps."""
+    """Returns a recipe with a small model for 300 images and a few steps."""
     recipe = recipes.RECIPES[name]
     adversarial = recipe.family in ("GAN", "DCGAN")
     sizes = {"hidden": [8], "filters": [8, 4], "maxout": [[8, 2]], "latent_dim": 3}
@@ -36,7 +36,7 @@ SMALL = shrunk("cvae_mnist")
 
 
 class Stop(keras.callbacks.Callback):
-    """What a power cut in the second epoch leaves behind."""
+    """Interrupts a training after a number of steps."""
 
     def __init__(self, steps):
         super().__init__()
@@ -83,7 +83,9 @@ def test_an_extended_run_equals_one_that_had_the_cycle_from_the_start(name, tmp_
     training.train(recipe, tmp_path / "run", data_dir=FIXTURE, verbose=0)
     first = (tmp_path / "run" / training.HISTORY).read_text()
     extended = training.train(longer, tmp_path / "run", resume=True, data_dir=FIXTURE, verbose=0)
-    assert (tmp_path / "run" / training.HISTORY).read_text().startswith(first)  # not trained again
+    assert (
+        (tmp_path / "run" / training.HISTORY).read_text().startswith(first)
+    )  # the first epochs are not trained again
     assert [line["epoch"] for line in training.history(tmp_path / "run")] == [1, 2, 3, 4, 5]
     assert training.load(tmp_path / "run")[0] == longer
     for one, two in zip(whole.get_weights(), extended.get_weights()):
@@ -98,7 +100,7 @@ def test_an_extended_run_equals_one_that_had_the_cycle_from_the_start(name, tmp_
 
 
 def test_an_extended_run_trains_at_the_last_rate(tmp_path, monkeypatch):
-    """The longer recipe's schedule replaces that of the checkpoint, which ends at zero."""
+    """Checks that the schedule of the checkpoint, which ends at zero, is replaced."""
     recipe = replace(SMALL, cycles=[[1, 0.01, {}]])
     before = training.train(recipe, tmp_path, data_dir=FIXTURE, verbose=0).get_weights()
     longer = training.extended(recipe, 2)
@@ -178,8 +180,12 @@ def test_the_best_on_validation_images_is_kept(tmp_path, monkeypatch):
 def test_a_run_holds_what_it_is_and_loads_in_float32(tmp_path):
     model = training.train(SMALL, tmp_path, data_dir=FIXTURE, verbose=0)
     assert {path.name for path in tmp_path.iterdir()} == {
-        training.RECIPE, training.CHECKPOINT, training.MODEL, training.HISTORY, "logs",
-    }  # fmt: skip
+        training.RECIPE,
+        training.CHECKPOINT,
+        training.MODEL,
+        training.HISTORY,
+        "logs",
+    }
     recipe, loaded = training.load(tmp_path)
     assert recipe == SMALL
     assert loaded.dtype_policy.name == "float32"

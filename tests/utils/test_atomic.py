@@ -1,23 +1,21 @@
-"""Files that commands write: whole or not there, one sentence on failure, pictures by suffix."""
+"""Tests of the files that commands write: complete or absent, and errors of one sentence."""
 
 import os
 import resource
 import subprocess
 import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from tests import harness
-from tests.conftest import FIXTURE
+from tests.conftest import FIXTURE, ROOT
 from zoo import export, recipes, training
 from zoo.utils import image_files
 from zoo.utils.atomic import atomic_write
 
-ROOT = Path(__file__).parent.parent
 ENVIRONMENT = os.environ | {"TFDS_DATA_DIR": FIXTURE, "PYTHONPATH": str(ROOT)}
 ADVICE = "Free some space there, or write to another place."
 
@@ -34,7 +32,7 @@ def check_refusal(done, path, reason="No space left on device"):
 
 @pytest.fixture
 def disk(tmp_path):
-    """A file system of 1 MiB."""
+    """Mounts a file system of 1 MiB."""
     (tmp_path / "disk").mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "none", tmp_path / "disk"]
     try:
@@ -49,7 +47,7 @@ def disk(tmp_path):
 
 @pytest.fixture
 def full(disk):
-    """The same with 4 KiB left."""
+    """Fills the file system of 1 MiB except for 4 KiB."""
     (disk / "old").write_bytes(bytes(1020 * 1024))
     return disk
 
@@ -70,7 +68,7 @@ def test_a_tflite_file_with_a_full_temporary_folder_is_one_sentence(full, tmp_pa
     refused = rf"^{full}/\w+ cannot be written: No space left on device. {ADVICE}$"
     with pytest.raises(OSError, match=refused):
         export.write_tflite(harness.MODELS["gan"](), tmp_path / "x.tflite", "float32")
-    # TensorFlow keeps the source of functions that it traces there until the process ends.
+    # TensorFlow stores the source of traced functions there until the process ends.
     assert [path.name for path in full.iterdir() if "autograph" not in path.name] == ["old"]
     assert os.listdir(tmp_path) == ["disk"]
 
@@ -84,7 +82,7 @@ def test_a_saved_model_on_a_full_disk_leaves_nothing(full, base):
 
 
 def test_a_training_on_a_full_disk_goes_on_when_there_is_space(disk):
-    """The first checkpoint fits; the second one is written beside it and does not."""
+    """Fails at the second checkpoint, which does not fit on the disk together with the first."""
     model = {"hidden": [50], "latent_dim": 3}
     recipe = replace(recipes.named("vae_dense_mnist"), model=model, batch_size=100)
     recipe = replace(recipe, cycles=[[2, 0.001, {}]])

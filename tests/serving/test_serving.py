@@ -1,6 +1,6 @@
-"""The local server, a process of its own: the same numbers, many at once, and nothing that brings it down.
+"""Tests of the local server in its own process: values, concurrency, and invalid requests.
 
-That it answers as TF Serving does is in test_conformance.py.
+test_conformance.py checks that it answers as TF Serving does.
 """
 
 import base64
@@ -16,7 +16,6 @@ import time
 import urllib.error
 import urllib.request
 from html import unescape
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,15 +24,14 @@ from hypothesis import strategies as st
 
 import zoo
 from tests import harness
-from tests.conftest import FIXTURE
+from tests.conftest import FIXTURE, ROOT
 from zoo import catalog, datasets, recipes
 
 NAMES = zoo.list_models()
-ROOT = Path(__file__).parent.parent
 
 
 def start(*arguments):
-    """A server on a free port as (process, port), once it answers."""
+    """Starts a server on a free port and returns (process, port) when it is ready."""
     command = [sys.executable, "-m", "zoo", "serve", *arguments, "--port", "0"]
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT
@@ -53,7 +51,7 @@ def port():
 
 
 def send(port, path, body=None, headers=None):
-    """The status and the document that answer a request; ``body`` is bytes, or what becomes JSON."""
+    """Sends a request and returns (status, document); converts a ``body`` to JSON if not bytes."""
     data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
     request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", data, headers or {})
     try:
@@ -69,7 +67,7 @@ def predict(port, name, body):
 
 @pytest.fixture(scope="module")
 def given_to(port):
-    """Inputs of every signature of a model, from test images."""
+    """Returns a function from a name to the inputs of that model's signatures."""
 
     def inputs(name):
         recipe = recipes.named(name)
@@ -455,7 +453,7 @@ VALID = {"seed": 1, "label": 1, "z": [0.0] * 40, "images": [[[0.5]] * 28] * 28}
 
 @st.composite
 def bodies(draw):
-    """Requests that are nearly right: one part is junk, or missing, or the text is cut."""
+    """Draws bodies that are valid except for a part that is random, missing or cut."""
     row = {
         key: draw(st.just(value) | JUNK) for key, value in VALID.items() if draw(st.integers(0, 4))
     }

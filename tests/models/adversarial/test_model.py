@@ -1,4 +1,4 @@
-"""The two-player game against closed forms, a NumPy replica of Algorithm 1, and the guidelines of the DCGAN paper."""
+"""Tests of adversarial models against closed forms, Algorithm 1, and the DCGAN guidelines."""
 
 import keras
 import numpy as np
@@ -19,8 +19,8 @@ def model(request):
     return harness.ADVERSARIAL[request.param]()
 
 
-def game(draw, judge, image_shape, latent_dim=1, **options):
-    """A game of two functions of Keras tensors."""
+def adversarial_model(draw, judge, image_shape, latent_dim=1, **options):
+    """Returns an adversarial model whose two networks are functions of Keras tensors."""
     z, images = keras.Input((latent_dim,), name="z"), keras.Input(image_shape, name="images")
     networks = (
         keras.Model(z, draw(z), name="generator"),
@@ -30,15 +30,14 @@ def game(draw, judge, image_shape, latent_dim=1, **options):
 
 
 def test_with_a_fixed_generator_the_discriminator_converges_to_the_ratio(rng):
-    """Proposition 1 of the paper on four symbols: D = p / (p + q)."""
+    """Checks proposition 1 of Goodfellow et al. 2014, D = p / (p + q), on four symbols."""
     p, q = np.array([0.1, 0.2, 0.3, 0.4]), np.array([0.4, 0.3, 0.2, 0.1])
     edges = stats.norm.ppf(np.cumsum(q)[:-1]).astype("float32")
 
     def draw(z):
         symbol = ops.sum(ops.cast(z > edges, "int32"), axis=-1)
-        moved = layers.Dense(4, use_bias=False, kernel_initializer="zeros")(
-            z
-        )  # a generator has weights, these stay 0
+        # A generator must have weights; these stay 0.
+        moved = layers.Dense(4, use_bias=False, kernel_initializer="zeros")(z)
         return layers.Reshape((1, 4, 1))(ops.one_hot(symbol, 4) + 0 * moved)
 
     def judge(images):
@@ -46,7 +45,7 @@ def test_with_a_fixed_generator_the_discriminator_converges_to_the_ratio(rng):
             layers.Dense(1, use_bias=False, kernel_initializer="zeros")(layers.Flatten()(images))
         )
 
-    model = game(draw, judge, (1, 4, 1))
+    model = adversarial_model(draw, judge, (1, 4, 1))
     images = np.eye(4, dtype="float32")[rng.choice(4, 20_000, p=p)].reshape(-1, 1, 4, 1)
     model.compile(
         discriminator_optimizer=keras.optimizers.SGD(
@@ -60,7 +59,7 @@ def test_with_a_fixed_generator_the_discriminator_converges_to_the_ratio(rng):
     )
 
 
-def test_on_a_gaussian_the_game_reaches_its_mean_and_deviation(rng):
+def test_on_a_gaussian_the_generator_reaches_its_mean_and_deviation(rng):
     data = np.clip(rng.normal(0.6, 0.1, (20_000, 1, 1, 1)), 0, 1).astype("float32")
 
     def judge(images):
@@ -73,7 +72,7 @@ def test_on_a_gaussian_the_game_reaches_its_mean_and_deviation(rng):
         )
         return layers.Reshape((1, 1, 1))(affine(z))
 
-    model = game(draw, judge, (1, 1, 1), ema=0.99)
+    model = adversarial_model(draw, judge, (1, 1, 1), ema=0.99)
     model.compile(keras.optimizers.Adam(1e-3, beta_1=0.5), keras.optimizers.Adam(1e-2, beta_1=0.5))
     model.fit(data, batch_size=200, epochs=20, verbose=0)
     drawn = model.sample(10_000)
@@ -84,7 +83,7 @@ def test_on_a_gaussian_the_game_reaches_its_mean_and_deviation(rng):
 @pytest.mark.parametrize("generator_loss", ["non_saturating", "minimax"])
 @pytest.mark.parametrize("label_smoothing", [0.0, 0.2])
 def test_a_step_is_algorithm_1(generator_loss, label_smoothing, rng):
-    """k = 2 updates of a logistic D, one of a linear G, by hand in float64."""
+    """Replays k = 2 updates of a logistic D and one update of a linear G in float64."""
     images = rng.random((7, 1, 2, 1), dtype="float32")
 
     def draw(z):
@@ -95,7 +94,7 @@ def test_a_step_is_algorithm_1(generator_loss, label_smoothing, rng):
             layers.Dense(1, use_bias=False, name="v")(layers.Flatten()(images))
         )
 
-    model = game(
+    model = adversarial_model(
         draw,
         judge,
         (1, 2, 1),
@@ -125,7 +124,7 @@ def test_a_step_is_algorithm_1(generator_loss, label_smoothing, rng):
     assert result["probability_generated"] == pytest.approx(on_drawn.mean(), rel=1e-4)
     z = model.noise([3, 3], 0, 2).numpy()
     on_drawn = d(z @ w, v)
-    # Ascends log D, whose slope in the logit is 1 - D, or descends log(1 - D), whose slope is -D.
+    # G ascends log D, whose slope in the logit is 1 - D, or descends log(1 - D), with slope -D.
     slope = 1 - on_drawn if generator_loss == "non_saturating" else on_drawn
     generator_loss = (
         -np.log(on_drawn).mean()
@@ -139,7 +138,7 @@ def test_a_step_is_algorithm_1(generator_loss, label_smoothing, rng):
 
 
 def test_each_players_update_leaves_the_other_alone(model, digits):
-    """Neither its weights nor its batch normalization's moving statistics move."""
+    """Compares weights and the moving statistics of batch normalization."""
     images, labels = (
         tf.constant(digits[0][:20]),
         tf.constant(digits[1][:20]) if model.num_classes else None,
@@ -238,7 +237,7 @@ def test_predict_is_decode(model):
 
 
 def seeing_the_label(network):
-    """The names of the operations that are given the one-hot label."""
+    """Returns the names of the operations whose inputs include the one-hot label."""
     tensors, found = {"label"}, []
     for operation in network.operations:
         if tensors & {tensor.name for tensor in keras.tree.flatten(operation.input)}:
@@ -286,7 +285,7 @@ GUIDED = [
 
 @pytest.mark.parametrize(("size", "options"), GUIDED)
 def test_the_graph_keeps_the_guidelines(size, options):
-    """Each guideline of Radford et al. 2015, section 3, read from the layers and their order."""
+    """Checks each guideline of Radford et al. 2015, section 3, on the layers and their order."""
     model = DCGAN((size, size, 3), **options)
     filters = options.get("filters", (1024, 512, 256, 128) if size == 64 else (512, 256, 128))
 
@@ -298,7 +297,7 @@ def test_the_graph_keeps_the_guidelines(size, options):
         ]
 
     def after(network, layer):
-        """The types of the layers between a convolution and the next ones."""
+        """Returns the types of the layers between a convolution and the next ones."""
         convolutions, found, names = (
             (layers.Conv2D, layers.Conv2DTranspose),
             [],
@@ -325,11 +324,11 @@ def test_the_graph_keeps_the_guidelines(size, options):
     assert [layer.strides for layer in down] == [(2, 2)] * len(filters) + [(1, 1)]
     assert [layer.filters for layer in up] == [*filters, 3]
     assert [layer.filters for layer in down[:-1]] == [*reversed(filters)]
-    # "Remove fully connected hidden layers": the first of G and the last of D are convolutions too.
+    # "Remove fully connected hidden layers": G's first and D's last layer are convolutions too.
     assert not [layer for layer in everything if isinstance(layer, (layers.Dense, Maxout))]
     assert up[0].input.shape[1:3] == (1, 1)
     assert down[-1].output.shape[1:3] == (1, 1)
-    # Batch normalization in both, but not at G's output nor at D's input.
+    # Batch normalization is in both networks, except at G's output and D's input.
     for network, convolutions, normal in (
         (model.generator, up, up[:-1]),
         (model.discriminator, down, down[1:-1]),
@@ -340,7 +339,7 @@ def test_the_graph_keeps_the_guidelines(size, options):
             )
         assert len(stages(network, layers.BatchNormalization)) == len(normal)
     # "Use ReLU activation in generator for all layers except for the output, which uses Tanh",
-    # LeakyReLU in D.
+    # and LeakyReLU in D.
     for convolution in up[:-1]:
         assert layers.ReLU in after(model.generator, convolution)
     assert [layer.activation.__name__ for layer in stages(model.generator, layers.Activation)] == [
@@ -348,7 +347,7 @@ def test_the_graph_keeps_the_guidelines(size, options):
     ]
     slopes = [layer.negative_slope for layer in stages(model.discriminator, layers.LeakyReLU)]
     assert slopes == pytest.approx([0.2] * len(filters))
-    # Section 4: every weight from N(0, 0.02), images in [-1, 1] inside.
+    # Section 4: weights start from N(0, 0.02), and the networks use images in [-1, 1].
     for layer in (*up, *down):
         assert layer.kernel_initializer.get_config() == {"mean": 0.0, "stddev": 0.02, "seed": None}
     (scale,) = stages(model.discriminator, layers.Rescaling)

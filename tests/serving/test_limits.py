@@ -1,6 +1,6 @@
-"""The local server under requests that are made to hurt it: its memory, its connections, its end.
+"""Tests of the local server's limits: memory, connections, and shutdown.
 
-The memory is the server's own peak resident set, as the kernel counts it.
+The memory is the peak resident set size of the server's process.
 """
 
 import concurrent.futures
@@ -24,7 +24,8 @@ import numpy as np
 import orjson
 import pytest
 
-from tests.test_serving import ROOT, start
+from tests.conftest import ROOT
+from tests.serving.test_serving import start
 from zoo import catalog
 from zoo.serving.limits import parsed_bytes
 
@@ -35,7 +36,7 @@ V1 = "/v1/models/cvae_mnist:predict"
 SINGLE = "/v1/models/vae_mnist:predict"
 V2 = "/v2/models/cvae_mnist/infer"
 
-# A server with limits of the test's own.
+# Starts a server with the limits of argv[1] on the port of argv[2].
 WITH_LIMITS = """
     import json, sys
     from zoo import catalog, serving
@@ -70,10 +71,11 @@ def connects(port) -> bool:
 
 
 class Impatient(tuple):
-    """(process, port) of a server that waits 2 or 3 seconds in each phase and has little memory.
+    """(process, port) of a server with time limits of 2 or 3 seconds and little memory.
 
     Attributes:
-        opened: whether the port took connections, time after time until the server said so.
+        opened: list of bool, whether the port took a connection, every 20 ms until the server was
+            ready.
     """
 
 
@@ -110,7 +112,7 @@ def memory(pid: int, key: str) -> int:
 
 
 class Growth:
-    """Returns the rise of a process's peak resident set above its resident set at the beginning."""
+    """Measures the growth of a process from its resident set size to its peak, in bytes."""
 
     def __init__(self, pid: int):
         self.pid = pid
@@ -125,7 +127,7 @@ class Growth:
 
 
 def post(port, path, body, headers=None):
-    """(status, document, headers) of one request on a connection of its own."""
+    """Sends one request on a new connection and returns (status, document, headers)."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     connection.request("POST", path, body, {"Content-Type": "application/json"} | (headers or {}))
     answer = connection.getresponse()
@@ -135,7 +137,7 @@ def post(port, path, body, headers=None):
 
 
 def raw(port, *pieces, wait=10):
-    """The bytes that answer the bytes sent, until the server closes or ``wait`` seconds are over."""
+    """Sends bytes and returns the answer, until the server closes or is silent for ``wait`` s."""
     received = b""
     with socket.create_connection(("127.0.0.1", port), timeout=wait) as connection:
         try:
@@ -149,7 +151,7 @@ def raw(port, *pieces, wait=10):
 
 
 def filled(head: bytes, unit: bytes, tail: bytes, size: int) -> bytes:
-    """A body of about ``size`` bytes that repeats a JSON value."""
+    """Returns a body of about ``size`` bytes that repeats a JSON value."""
     return head + b",".join([unit] * ((size - len(head) - len(tail)) // (len(unit) + 1))) + tail
 
 
@@ -230,7 +232,7 @@ MEASURED = """
 
 
 def test_the_bound_of_a_documents_memory_holds():
-    """orjson and CPython themselves, each document in a process of its own."""
+    """Measures orjson in CPython, with a new process for each document."""
     units = [*UNITS, b"[1]", b"[1,2]", b'{"a":{}}', b"1000", b'"ab"', b"null", '"éé"'.encode()]
     units += [
         '"aaa😀"'.encode(),
@@ -250,7 +252,7 @@ def test_the_bound_of_a_documents_memory_holds():
 
 
 def rows_of(port, name) -> int:
-    """The number of rows that a refused request names."""
+    """Returns the largest number of rows in a request, which the error of a larger one states."""
     inputs = {"seed": [0] * 20_000} | ({"label": [1] * 20_000} if name == "cvae_mnist" else {})
     error = post(port, f"/v1/models/{name}:predict", json.dumps({"inputs": inputs}))[1]["error"]
     return int(re.search(r"from 1 to (\d+)", error)[1])
@@ -312,11 +314,11 @@ def test_many_at_once_stay_within_the_total_and_the_others_come_again(impatient,
         if status == 503:
             assert "no memory left" in document["error"]
             assert int(headers["Retry-After"]) >= 1
-    assert post(port, SINGLE, body)[0] == 200  # The memory of the first request was given back.
+    assert post(port, SINGLE, body)[0] == 200  # the first requests gave their memory back
 
 
 def value(draw: random.Random, depth: int) -> bytes:
-    """A JSON value, or nearly one."""
+    """Returns a random JSON value, which may be invalid."""
     scalars = [
         b"0",
         b"-1",
@@ -349,7 +351,7 @@ def value(draw: random.Random, depth: int) -> bytes:
 
 
 def document(draw: random.Random, most: int) -> bytes:
-    """A request of one value again and again, in a frame that is right, perhaps cut or damaged."""
+    """Returns a body that repeats a random value, and that may be cut or damaged."""
     head, tail = draw.choice(
         [INSTANCES, COLUMNS, TENSORS, DATA, (b"[" * draw.randrange(3000), b"]" * 5)]
     )
@@ -365,7 +367,7 @@ def document(draw: random.Random, most: int) -> bytes:
 
 
 def chunked(draw: random.Random, body: bytes) -> bytes:
-    """The same in chunked encoding, which may be broken."""
+    """Returns a request with the body in chunked encoding, which may be invalid."""
     head = b"POST %b HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nConnection: close\r\n"
     head = head % draw.choice([V1, SINGLE, V2]).encode() + b"Transfer-Encoding: chunked\r\n\r\n"
     size = draw.choice([1, 100, 2**16])
@@ -415,7 +417,7 @@ def test_thousands_of_fuzzed_bodies_are_answered_in_little_memory(server):
 REQUEST = b"POST %b HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n" % SINGLE.encode()
 
 
-# The bytes that a client sends before it stops, and the beginning of the answer.
+# Pairs of the bytes that a client sends before it stops, and the beginning of the answer.
 STOPS = [
     (b"", b""),
     (REQUEST, b""),
@@ -448,7 +450,7 @@ def seconds_byte_by_byte(port):
 
 
 def share_that_a_slow_reader_gets(port):
-    """A client that asks for 5 MB and reads none of it for longer than three phases of 3 seconds."""
+    """Returns the share of a 5 MB answer that a client gets if it reads nothing for 10 s."""
     body = json.dumps({"inputs": list(range(400))}).encode()
     with socket.socket() as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2**12)
@@ -536,11 +538,13 @@ def test_five_hundred_clients_that_stop_leave_the_others_at_their_rate(impatient
 
 def test_the_port_is_closed_while_models_are_loaded(impatient):
     assert len(impatient.opened) > 50
-    assert not any(impatient.opened[:-5])  # It opens just before the server says so.
+    assert not any(
+        impatient.opened[:-5]
+    )  # it opens just before the server reports that it is ready
 
 
 def damaged(folder, honest: bool):
-    """A copy of an artifact whose saved_model.pb is none; its card knows of that or not."""
+    """Copies an artifact with an invalid saved_model.pb, whose hash an honest card states."""
     shutil.copytree(catalog.directory("vae_mnist"), folder)
     path = folder / "1" / "saved_model.pb"
     path.write_bytes(b"no SavedModel")
@@ -580,7 +584,7 @@ def test_files_that_cannot_be_served_are_one_sentence_each(tmp_path):
 
 
 def test_no_request_is_accepted_after_sigterm_and_the_process_ends_in_time(impatient):
-    """The last test of its server."""
+    """Stops the shared server, so that this test must stay the last one of the module."""
     process, port = impatient
     with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
         connection.sendall(REQUEST + b"Content-Length: 100\r\n\r\n{")
@@ -588,6 +592,6 @@ def test_no_request_is_accepted_after_sigterm_and_the_process_ends_in_time(impat
         process.send_signal(signal.SIGTERM)
         time.sleep(0.7)
         assert not connects(port)
-        assert process.poll() is None  # The request under way has its time.
+        assert process.poll() is None  # the request in progress may still end
         assert b" 503 " in connection.recv(2**16).split(b"\r\n")[0]
     assert process.wait(timeout=10) == 0

@@ -1,4 +1,4 @@
-"""The seeds' contract, against the published test vectors of Random123 and a second implementation in plain integers."""
+"""Tests of seeded noise against Random123's test vectors and an implementation with integers."""
 
 import math
 
@@ -39,7 +39,7 @@ def test_philox_gives_the_vectors_of_random123(counter, key, expected):
 
 
 def plain_normals(seed, size):
-    """The contract's definition with Python's unbounded integers."""
+    """Returns the normal variates of a seed, computed with Python's unbounded integers."""
     numbers = []
     for block in range(-(-size // 4)):
         counter, key = [block, 0, 0, 0], [seed % 2**32, seed >> 32]
