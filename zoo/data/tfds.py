@@ -35,7 +35,8 @@ def tfds(name: str, split: str = "train", data_dir: str | None = None) -> Memory
         raise ValueError(
             f"split must be a split of {name}, which has {splits}; received: {split!r}."
         ) from error
-    label = (builder.info.features or {}).get("label")
+    features = builder.info.features or {}
+    label = features["label"] if "label" in features else None
     return from_dataset(dataset, classes=getattr(label, "names", None))
 
 

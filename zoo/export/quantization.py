@@ -5,7 +5,7 @@ corrected here:
 
 - Some signatures end in arithmetic on latent variables or in sums of log-probabilities over all
   pixels, whose rounding in int8 adds up to tens of nats. There the operations after the networks
-  stay in float32, and a prior stays in float32 as a whole.
+  stay in float32. A prior stays in float32 as a whole.
 - A range of ±70 before a tanh leaves a few steps where it rises. Ranges end where a sigmoid or a
   tanh is flat.
 - The quantizer leaves ELU in float32, though the interpreter has it in int8. During quantization it
@@ -72,13 +72,21 @@ class Graph:
                 self._readers.setdefault(tensor, []).append(name)
 
     def of_a_prior(self) -> list[str]:
-        """Returns the names of the results of a prior's networks, which have "prior" in their names."""
-        results = [
-            self.tensors[tensor].name.decode()
-            for _, operation in self.operations
-            for tensor in operation.outputs
-        ]
-        return [name for name in results if "prior" in name]
+        """Returns the names of the results of a prior, which contain "prior", and of its inputs.
+
+        A condition that the encoder reads too would otherwise have the coarse range of the
+        encoder's features, so that the prior of ``encode`` would differ from that of ``prior``.
+        """
+        needed, names = set(), []
+        for name, op in reversed(self.operations):
+            results = [self.tensors[tensor].name.decode() for tensor in op.outputs]
+            if any("prior" in result for result in results):
+                needed |= {*op.inputs}
+                names += results
+            elif name in LAYOUT and needed & {*op.outputs}:
+                needed |= {*op.inputs}
+                names += results
+        return names
 
     def after_the_networks(self) -> list[str]:
         """Returns the names of the results that depend on no later operation with weights."""
