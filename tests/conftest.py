@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 
-from zoo import datasets
+from zoo import data
 
 ROOT = Path(__file__).parents[1]
 FIXTURE = str(ROOT / "tests" / "tensorflow_datasets")
@@ -34,7 +34,7 @@ def same_seed():
 @pytest.fixture(scope="session")
 def digits():
     """Returns 300 MNIST digits, float32 (300, 28, 28, 1) in [0, 1], and labels, int32 (300,)."""
-    return datasets.load("mnist", "train", FIXTURE)
+    return data.tfds("mnist", "train", FIXTURE).first()
 
 
 @pytest.fixture

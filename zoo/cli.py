@@ -331,7 +331,7 @@ def evaluate(name, metrics, runtime, as_json, images, data_dir):
     values = evaluation.evaluate(
         model,
         name,
-        evaluation.choose(name, recipe.metrics, metrics or None, model, data),
+        evaluation.choose(name, recipe.metrics, metrics or None, model, data, runtime),
         data,
         anchors=recipe.anchors,
         runtime=runtime,

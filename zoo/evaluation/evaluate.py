@@ -23,7 +23,7 @@ METRICS = {
 }
 
 
-def choose(name: str, metrics: dict, names, model, data: Splits) -> dict:
+def choose(name: str, metrics: dict, names, model, data: Splits, runtime="keras") -> dict:
     """Returns the metrics to measure, {name: settings}.
 
     Args:
@@ -32,6 +32,8 @@ def choose(name: str, metrics: dict, names, model, data: Splits) -> dict:
         names: Names of some of them, or None for all that the model and the data allow.
         model: On any runtime.
         data: The images.
+        runtime: Runtime of the model. A metric that calls no method of the model belongs to
+            "keras".
 
     Raises:
         ValueError: If one of the names is not among the metrics that can be measured.
@@ -40,13 +42,15 @@ def choose(name: str, metrics: dict, names, model, data: Splits) -> dict:
         metric: settings
         for metric, settings in metrics.items()
         if metric in METRICS
+        and (METRICS[metric].methods or runtime == "keras")
         and all(hasattr(model, method) for method in METRICS[metric].methods)
         and set(METRICS[metric].splits) <= set(data.names)
     }
     for metric in names or ():
         if metric not in known:
             raise ValueError(
-                f"{name} cannot be measured by {metric!r} on this runtime{nearest(metric, known)}."
+                f"{name} cannot be measured by {metric!r} on the runtime {runtime}"
+                f"{nearest(metric, known)}."
             )
     return {metric: known[metric] for metric in names or known}
 

@@ -84,7 +84,7 @@ def publish_with_card(
     anchors = card.recipe.get("anchors") or {}
 
     def measured(on, runtime):
-        chosen = evaluation.choose(card.name, metrics, None, on, images) if images else {}
+        chosen = evaluation.choose(card.name, metrics, None, on, images, runtime) if images else {}
         known = {metric["name"]: metric for metric in card.metrics} if runtime == "keras" else {}
         missing = {name: settings for name, settings in chosen.items() if name not in known}
         return [known[name] for name in chosen if name in known] + evaluation.evaluate(

@@ -18,22 +18,29 @@ def shippable(model) -> keras.Model:
 
 
 def round_weights(model) -> None:
-    """Rounds the weights of a model to numbers that float16 holds.
+    """Rounds the weights of a model to numbers that float16 holds; rounded ones do not change.
 
     TF Lite replaces batch normalization by a factor, gamma / sqrt(variance + epsilon), and a term,
-    beta − mean · factor. These two are rounded.
+    beta − mean · factor. These two are rounded instead of gamma and beta.
     """
-    for variable in model.weights:  # Without the states of seed generators.
-        variable.assign(_half(variable.numpy()))
     networks = [layer for layer in model.layers if isinstance(layer, keras.Model)]
-    for layer in (layer for network in networks for layer in network.layers):
-        if isinstance(layer, keras.layers.BatchNormalization):
-            gamma, beta, mean, variance = (np.float64(weights) for weights in layer.get_weights())
-            deviation = np.sqrt(variance + layer.epsilon)
-            factor = _half(gamma / deviation)
-            layer.set_weights(
-                [factor * deviation, _half(beta - mean * factor) + mean * factor, mean, variance]
-            )
+    normalizations = [
+        layer
+        for network in networks
+        for layer in network.layers
+        if isinstance(layer, keras.layers.BatchNormalization)
+    ]
+    kept = {id(weights) for layer in normalizations for weights in (layer.gamma, layer.beta)}
+    for variable in model.weights:  # Without the states of seed generators.
+        if id(variable) not in kept:
+            variable.assign(_half(variable.numpy()))
+    for layer in normalizations:
+        gamma, beta, mean, variance = (np.float64(weights) for weights in layer.get_weights())
+        deviation = np.sqrt(variance + layer.epsilon)
+        factor = _half(gamma / deviation)
+        layer.set_weights(
+            [factor * deviation, _half(beta - mean * factor) + mean * factor, mean, variance]
+        )
 
 
 def _half(values):
