@@ -89,6 +89,7 @@ def test_saved_model_answers_as_keras_does(folder, inputs, expected):
                 np.testing.assert_allclose(value, expected[signature][output], rtol=0, atol=1e-5)
 
 
+@COSTLY
 def test_tflite_float16_answers_as_keras_does(folder, inputs, expected):
     lite = LiteRT(folder / "1" / "assets.extra" / "model.tflite")
     for signature in lite.signatures:
@@ -97,6 +98,7 @@ def test_tflite_float16_answers_as_keras_does(folder, inputs, expected):
             np.testing.assert_allclose(value, expected[signature][output], *tolerance)
 
 
+@COSTLY
 def test_tflite_int8_stays_close_on_images(folder, inputs, expected):
     lite = LiteRT(folder / "1" / "assets.extra" / "model_int8.tflite")
     for signature in {"decode", "reconstruct"} & set(lite.signatures):
