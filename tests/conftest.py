@@ -26,6 +26,13 @@ def pytest_collection_modifyitems(config, items):
             item.add_marker(pytest.mark.skip(reason=f"the whole data sets are not in {WHOLE}"))
 
 
+def nightly_except(default, names):
+    """Returns parameters for all names and marks as nightly those that are not in ``default``."""
+    return [
+        name if name in default else pytest.param(name, marks=pytest.mark.nightly) for name in names
+    ]
+
+
 @pytest.fixture(autouse=True)
 def same_seed():
     keras.utils.set_random_seed(0)

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 import zoo
-from tests.conftest import ROOT
+from tests.conftest import ROOT, nightly_except
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 TABLES = dict(
@@ -26,7 +26,7 @@ WORDS = {*zoo.list_models(), "keras", "saved_model", "litert float16", "litert i
 
 @pytest.mark.parametrize(
     "script",
-    [pytest.param("benchmarks/cold_start.py", marks=pytest.mark.nightly), *list(BENCHMARKS)[1:]],
+    nightly_except(("benchmarks/runtimes.py", "benchmarks/serving.py"), BENCHMARKS),
 )
 def test_it_prints_the_readmes_table(script):
     arguments, lines = BENCHMARKS[script]

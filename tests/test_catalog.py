@@ -11,7 +11,7 @@ from ai_edge_litert.interpreter import Interpreter
 
 import zoo
 from tests import harness
-from tests.conftest import FIXTURE
+from tests.conftest import FIXTURE, nightly_except
 from zoo import catalog, datasets, evaluation, recipes
 from zoo.inference import noise
 from zoo.inference.litert import LiteRT
@@ -19,6 +19,13 @@ from zoo.inference.methods import Encodes
 from zoo.inference.saved_model import SavedModel
 
 NAMES = zoo.list_models()
+# Models of Fashion-MNIST have the networks and signatures of those of MNIST.
+COSTLY = pytest.mark.parametrize(
+    "name",
+    nightly_except([name for name in NAMES if "fashion" not in name], NAMES),
+    indirect=True,
+    scope="module",
+)
 DRAWING = {"sample", "serving_default", "sample_png"}
 
 
@@ -65,6 +72,7 @@ def test_files_are_those_of_the_card(name):
     assert catalog.problems(name) == []
 
 
+@COSTLY
 def test_saved_model_answers_as_keras_does(folder, inputs, expected):
     served = SavedModel(folder / "1")
     for signature, given in inputs.items():
@@ -81,6 +89,7 @@ def test_saved_model_answers_as_keras_does(folder, inputs, expected):
                 np.testing.assert_allclose(value, expected[signature][output], rtol=0, atol=1e-5)
 
 
+@COSTLY
 def test_tflite_float16_answers_as_keras_does(folder, inputs, expected):
     lite = LiteRT(folder / "1" / "assets.extra" / "model.tflite")
     for signature in lite.signatures:
@@ -89,6 +98,7 @@ def test_tflite_float16_answers_as_keras_does(folder, inputs, expected):
             np.testing.assert_allclose(value, expected[signature][output], *tolerance)
 
 
+@COSTLY
 def test_tflite_int8_stays_close_on_images(folder, inputs, expected):
     lite = LiteRT(folder / "1" / "assets.extra" / "model_int8.tflite")
     for signature in {"decode", "reconstruct"} & set(lite.signatures):
@@ -100,6 +110,7 @@ def test_tflite_int8_is_full_integer(folder):
     harness.check_full_integer(folder / "1" / "assets.extra" / "model_int8.tflite")
 
 
+@COSTLY
 @pytest.mark.parametrize("file", ["model.tflite", "model_int8.tflite"])
 def test_tflite_files_answer_alike_on_both_interfaces_of_litert(folder, inputs, file):
     harness.check_interfaces(folder / "1" / "assets.extra" / file, inputs)
@@ -111,6 +122,7 @@ def test_no_output_of_a_tflite_file_gets_its_shape_at_run_time(folder, file):
     assert all(constant for constant, is_output in found if is_output)
 
 
+@COSTLY
 @pytest.mark.parametrize("file", ["model.tflite", "model_int8.tflite"])
 def test_tflite_files_have_the_signatures_and_builtin_operations_only(
     folder, model, inputs, expected, file
@@ -135,6 +147,7 @@ def test_tflite_files_have_the_signatures_and_builtin_operations_only(
                 )
 
 
+@COSTLY
 def test_a_sample_is_the_decoded_noise_of_its_seed_on_every_runtime(name, model, batch):
     given, seeds = harness.conditioning(model, *batch), np.arange(100)
     drawn = model.decode(noise.normal(seeds, model.latent_dim), **given)
@@ -144,6 +157,7 @@ def test_a_sample_is_the_decoded_noise_of_its_seed_on_every_runtime(name, model,
         )
 
 
+@COSTLY
 def test_every_method_answers_on_litert_as_on_keras(name, model, batch):
     given, images = harness.conditioning(model, *(column[:9] for column in batch)), batch[0][:9]
     lite = zoo.load(name, "litert")

@@ -17,7 +17,7 @@ from PIL import Image
 
 import zoo
 from tests import harness
-from tests.conftest import FIXTURE, ROOT
+from tests.conftest import FIXTURE, ROOT, nightly_except
 from tests.training.test_training import SMALL
 from zoo import catalog, cli, datasets, evaluation, recipes, training
 from zoo.inference import noise
@@ -63,7 +63,12 @@ def test_list_and_info():
     assert "published: 82.32" in run("info", "cvae_mnist").stdout
 
 
-@pytest.mark.parametrize("runtime", ["litert", "litert-int8", "saved_model", "keras"])
+@pytest.mark.parametrize(
+    "runtime",
+    nightly_except(
+        ("litert", "litert-int8", "saved_model"), ("litert", "litert-int8", "saved_model", "keras")
+    ),
+)
 def test_sample_writes_a_sheet(tmp_path, runtime):
     done = run(
         "sample",
@@ -176,6 +181,7 @@ def test_verify():
     assert json.loads(done.stdout) == {"ok": True, "problems": []}
 
 
+@pytest.mark.nightly
 def test_train_evaluate_and_export(tmp_path):
     settings = [
         "--set",
@@ -422,10 +428,11 @@ def test_int8_of_a_gan_needs_no_data(tmp_path):
         (["sample", "vae_mnist", "--labels", "1"], 2, "labels must be None"),
         (["sample", "cvae_quadrant_mnist"], 2, "give one of 14x14 pixels with --condition"),
         (["sample", "no/such/model"], 2, "There is no model 'no/such/model'"),
-        (
+        pytest.param(
             ["train", "vae_mnist", "--set", "optimizer=Adm"],
             2,
             "no optimizer 'Adm' in Keras; the nearest is 'Adam'",
+            marks=pytest.mark.nightly,
         ),
         (
             ["train", "vae_mnist", "--set", "binarize=static"],
@@ -451,27 +458,31 @@ def test_int8_of_a_gan_needs_no_data(tmp_path):
             "cycles must be a list of [epochs, learning rate, {attribute: value}], not 'many'",
         ),
         (["train", "vae_mnist", "--set", "model.layers=3"], 2, "does not take these arguments"),
-        (
+        pytest.param(
             ["train", "vae_mnist", "--set", "batch_size=1000"],
             2,
             "A batch of 1000 images does not fit",
+            marks=pytest.mark.nightly,
         ),
-        (
+        pytest.param(
             ["train", "vae_mnist", "--resume", "--run-dir", "none"],
             1,
             "to resume from: start without --resume",
+            marks=pytest.mark.nightly,
         ),
         (["evaluate", "vae_mnist", "--metric", "fid"], 2, "not measured by 'fid'"),
-        (
+        pytest.param(
             ["evaluate", "vae_mnist", "--metric", "nll", "--runtime", "litert-int8"],
             2,
             "not measured by 'nll' on the runtime litert-int8; there are nll_decoded",
+            marks=pytest.mark.nightly,
         ),
         (["export", "vae_mnist", "--format", "onnx", "-o", "x"], 2, "'onnx' is not one of"),
-        (
+        pytest.param(
             ["export", "vae_mnist", "--format", "saved_model", "-o", "/dev/null"],
             1,
             "/dev/null must be a folder",
+            marks=pytest.mark.nightly,
         ),
         (["verify", "nothing"], 2, "There is no model 'nothing'"),
         (["lst"], 2, "No such command 'lst'"),

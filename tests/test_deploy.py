@@ -1,5 +1,6 @@
 """Tests of every SavedModel in TensorFlow without zoo, and of deploy/ against public schemas."""
 
+import functools
 import io
 import pickle
 import re
@@ -25,12 +26,14 @@ from PIL import Image
 from tensorflow_serving.config import model_server_config_pb2
 
 import zoo
-from tests.conftest import ROOT
+from tests.conftest import ROOT, nightly_except
 from zoo import catalog
 from zoo.models.variational.model import VariationalModel
 
 DEPLOY = ROOT / "deploy"
 NAMES = zoo.list_models()
+QUICK = ("cdcgan_mnist", "cvae_quadrant_mnist")
+COSTLY = nightly_except(QUICK, NAMES)
 
 # Loads each model as Python does, and as TF Serving does, which runs the graph with the tag "serve"
 # in a session, and feeds and fetches the tensors that signature_def names.
@@ -84,14 +87,21 @@ def rows(card):
     }
 
 
-@pytest.fixture(scope="module")
-def alone():
-    """Returns the signatures of every model and their outputs in a process without zoo."""
-    given = {str(catalog.directory(name) / "1"): rows(zoo.info(name)) for name in NAMES}
+@functools.cache
+def outputs_without_zoo(names):
+    """Returns the signatures of models and their outputs, from one process without zoo."""
+    given = {str(catalog.directory(name) / "1"): rows(zoo.info(name)) for name in names}
     command = [sys.executable, "-c", textwrap.dedent(ALONE)]
     done = subprocess.run(command, input=pickle.dumps(given), capture_output=True, cwd="/")
     assert done.returncode == 0, done.stderr.decode()[-3000:]
     return {Path(folder).parent.name: found for folder, found in pickle.loads(done.stdout).items()}
+
+
+@pytest.fixture
+def alone(name):
+    """Returns the signatures of a model and their outputs in a process without zoo."""
+    group = QUICK if name in QUICK else tuple(other for other in NAMES if other not in QUICK)
+    return outputs_without_zoo(group)[name]
 
 
 def documented_signatures(card):
@@ -121,17 +131,15 @@ def documented_signatures(card):
     return table
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", COSTLY)
 def test_signatures_are_the_documented_ones(name, alone):
-    found = {
-        signature: (part["inputs"], part["outputs"]) for signature, part in alone[name].items()
-    }
+    found = {signature: (part["inputs"], part["outputs"]) for signature, part in alone.items()}
     assert found == documented_signatures(zoo.info(name))
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_session_answers_as_pythons_loader_does(name, alone):
-    for part in alone[name].values():
+@pytest.mark.parametrize("name", COSTLY)
+def test_a_session_answers_as_pythons_loader_does(alone):
+    for part in alone.values():
         for output, value in part["computed"].items():
             if value.dtype == object:
                 assert value.tolist() == part["fetched"][output].tolist()
@@ -139,17 +147,15 @@ def test_a_session_answers_as_pythons_loader_does(name, alone):
                 np.testing.assert_allclose(part["fetched"][output], value, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", COSTLY)
 def test_a_session_draws_the_images_of_the_seeds(name, alone):
     given, card = rows(zoo.info(name)), zoo.info(name)
     labels = given["label"] if card.num_classes else None
     condition = given["condition"] if card.condition else None
     drawn = zoo.load(name, "saved_model").sample(4, labels, seed=given["seed"], condition=condition)
     for signature in ("sample", "serving_default"):
-        np.testing.assert_allclose(
-            alone[name][signature]["fetched"]["images"], drawn, rtol=0, atol=1e-5
-        )
-    for png, image in zip(alone[name]["sample_png"]["fetched"]["png_bytes"], drawn):
+        np.testing.assert_allclose(alone[signature]["fetched"]["images"], drawn, rtol=0, atol=1e-5)
+    for png, image in zip(alone["sample_png"]["fetched"]["png_bytes"], drawn):
         pixels = np.asarray(Image.open(io.BytesIO(png)), int).reshape(card.image_shape)
         # A difference of 1e-5 may change the rounded grey level by one.
         assert np.abs(pixels - np.round(image * 255)).max() <= 1

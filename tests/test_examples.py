@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 
@@ -12,6 +13,7 @@ from PIL import Image
 
 import zoo
 from tests.conftest import FIXTURE, ROOT
+from zoo import cli
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 ENVIRONMENT = os.environ | {"TFDS_DATA_DIR": FIXTURE, "PYTHONPATH": str(ROOT)}
@@ -147,7 +149,10 @@ socket.getaddrinfo = refuse
 """
 
 
-@pytest.mark.parametrize("script", ["finetune_cvae", "finetune_dcgan", "README"])
+@pytest.mark.parametrize(
+    "script",
+    ["finetune_cvae", pytest.param("finetune_dcgan", marks=pytest.mark.nightly), "README"],
+)
 def test_without_data_it_says_so_at_once(script, tmp_path):
     path = tmp_path / f"{script}.py"
     fitting = next(block for block in blocks("python") if ".fit(" in block)
@@ -171,16 +176,25 @@ def test_python_of_the_readme_runs(block, tmp_path):
     run([sys.executable, "-c", blocks("python")[block]], tmp_path)
 
 
+def commands():
+    """Returns the lines of the README that run zoo."""
+    lines = [line for block in blocks("sh") for line in block.splitlines()]
+    return [line for line in lines if line.startswith("zoo ")]
+
+
+def test_command_lines_of_the_readme_are_parsed():
+    assert len(commands()) >= 5
+    for line in commands():
+        _, command, *arguments = shlex.split(line)
+        cli.cli.commands[command].make_context(command, arguments)
+
+
+@pytest.mark.nightly
 def test_command_lines_of_the_readme_run(tmp_path):
     """Runs all except the set-up of an environment, the full evaluations, and the server."""
-    lines = [line for block in blocks("sh") for line in block.splitlines()]
-    commands = [
-        line
-        for line in lines
-        if line.startswith("zoo ") and not line.startswith(("zoo evaluate cvae", "zoo serve"))
-    ]
-    assert len(commands) >= 5
-    for command in commands:
+    quick = [line for line in commands() if not line.startswith(("zoo evaluate cvae", "zoo serve"))]
+    assert len(quick) >= 5
+    for command in quick:
         run([sys.executable, "-m", *command.split()], tmp_path)
 
 

@@ -276,6 +276,7 @@ def test_the_light_install_of_the_readme(tmp_path):
     )
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("module", ["models", "datasets"])
 def test_submodules_come_when_they_are_asked_for(module):
     run(f"import zoo; zoo.{module}")

@@ -6,8 +6,13 @@ import pytest
 import tensorflow as tf
 
 from tests import harness
+from tests.conftest import nightly_except
 from zoo.inference import noise
 from zoo.models import CVAE, VAE
+
+# Tests that train use two kinds of model by default: labels and a learned prior, and batch
+# normalization and a moving average of the generator.
+COSTLY = nightly_except(("cvae_label", "dcgan"), harness.MODELS)
 
 
 @pytest.fixture(params=harness.MODELS)
@@ -72,6 +77,7 @@ def test_config_goes_round(model):
     ]
 
 
+@pytest.mark.parametrize("model", COSTLY, indirect=True)
 def test_saved_and_loaded_it_goes_on_as_if_nothing_had_been(model, digits, tmp_path):
     data = batches(model, digits)
     optimizers = model.optimizers()
@@ -90,6 +96,7 @@ def test_saved_and_loaded_it_goes_on_as_if_nothing_had_been(model, digits, tmp_p
         np.testing.assert_array_equal(ours, theirs)
 
 
+@pytest.mark.parametrize("model", COSTLY, indirect=True)
 def test_fit_reports_its_metrics_and_takes_callbacks(model, digits, tmp_path):
     data, reported = batches(model, digits), [metric.name for metric in model.metrics]
     first = reported[0]
@@ -108,8 +115,17 @@ def test_fit_reports_its_metrics_and_takes_callbacks(model, digits, tmp_path):
     model.summary(print_fn=lambda *_, **__: None)
 
 
-@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
-@pytest.mark.parametrize("kind", ["vae_convolutional", "gan_label", "dcgan"])
+@pytest.mark.parametrize(
+    ("kind", "policy"),
+    [
+        ("vae_convolutional", "mixed_bfloat16"),
+        pytest.param("vae_convolutional", "mixed_float16", marks=pytest.mark.nightly),
+        pytest.param("gan_label", "mixed_bfloat16", marks=pytest.mark.nightly),
+        pytest.param("gan_label", "mixed_float16", marks=pytest.mark.nightly),
+        pytest.param("dcgan", "mixed_bfloat16", marks=pytest.mark.nightly),
+        ("dcgan", "mixed_float16"),
+    ],
+)
 def test_mixed_precision_trains_and_answers_in_float32(policy, kind, digits):
     keras.config.set_dtype_policy(policy)
     try:
@@ -219,8 +235,17 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize("as_dataset", [False, True])
-@pytest.mark.parametrize(("images", "labels", "weights", "sentence"), REFUSED)
+@pytest.mark.parametrize(
+    ("images", "labels", "weights", "sentence", "as_dataset"),
+    [
+        *((*case, False) for case in REFUSED),
+        # Data sets share the validation of arrays: the element, the images, the labels.
+        *(
+            pytest.param(*case, True, marks=() if i in (0, 3, 6) else pytest.mark.nightly)
+            for i, case in enumerate(REFUSED)
+        ),
+    ],
+)
 def test_refused_data_are_one_sentence_and_leave_the_model_usable(
     images, labels, weights, sentence, as_dataset
 ):
@@ -295,7 +320,9 @@ def gradients(model, *given, **weights):
     return [before - after.numpy() for before, after in zip(model.get_weights(), again.weights)]
 
 
-@pytest.mark.parametrize("kind", harness.VARIATIONAL)
+@pytest.mark.parametrize(
+    "kind", nightly_except(("vae_gaussian", "cvae_label"), harness.VARIATIONAL)
+)
 def test_sample_weights_scale_each_images_term_of_the_bound(kind, digits):
     """Compares with the weighted sum of the terms over the number of images, as Keras divides."""
     model = harness.MODELS[kind]()
@@ -330,7 +357,9 @@ def test_weights_of_validation_data_count():
     assert history["loss"][0] > 0
 
 
-@pytest.mark.parametrize("kind", harness.ADVERSARIAL)
+@pytest.mark.parametrize(
+    "kind", nightly_except(("dcgan_label", "dcgan_wasserstein"), harness.ADVERSARIAL)
+)
 def test_sample_weights_of_an_adversarial_model_apply_to_the_terms_of_real_images(kind, digits):
     model = harness.MODELS[kind]()
     images, columns = digits[0][:4], harness.condition_column(model, digits[0][:4], digits[1][:4])
@@ -363,15 +392,15 @@ def test_class_weights_are_the_weights_of_the_labels(digits):
     assert any(not np.allclose(one, two, atol=1e-4) for one, two in zip(by_class, unweighted))
 
 
-NETWORKS = {
-    "vae_convolutional": "encoder",
-    "cvae_label": "decoder",
-    "gan_label": "generator",
-    "dcgan": "discriminator",
-}
-
-
-@pytest.mark.parametrize(("kind", "network"), NETWORKS.items())
+@pytest.mark.parametrize(
+    ("kind", "network"),
+    [
+        pytest.param("vae_convolutional", "encoder", marks=pytest.mark.nightly),
+        ("cvae_label", "decoder"),
+        pytest.param("gan_label", "generator", marks=pytest.mark.nightly),
+        ("dcgan", "discriminator"),
+    ],
+)
 def test_a_frozen_network_stays_frozen_after_loading(kind, network, digits, tmp_path, recwarn):
     model = harness.MODELS[kind]()
     getattr(model, network).trainable = False
@@ -416,8 +445,15 @@ def test_with_one_network_frozen_as_a_whole_the_other_trains(network, digits):
     assert moved == [network != "generator", network != "discriminator"]
 
 
-@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
-@pytest.mark.parametrize("kind", ["vae_convolutional", "dcgan_label"])
+@pytest.mark.parametrize(
+    ("kind", "policy"),
+    [
+        pytest.param("vae_convolutional", "mixed_bfloat16", marks=pytest.mark.nightly),
+        pytest.param("vae_convolutional", "mixed_float16", marks=pytest.mark.nightly),
+        pytest.param("dcgan_label", "mixed_bfloat16", marks=pytest.mark.nightly),
+        ("dcgan_label", "mixed_float16"),
+    ],
+)
 def test_a_saved_model_keeps_its_precision_and_its_optimizers_state(kind, policy, digits, tmp_path):
     keras.config.set_dtype_policy(policy)
     try:
@@ -477,6 +513,7 @@ def test_callbacks_of_the_learning_rate_move_both_optimizers(digits):
         _ = model.optimizer.learning_rate
 
 
+@pytest.mark.parametrize("model", COSTLY, indirect=True)
 def test_clone_model_gives_a_model_of_the_same_class(model, digits):
     clone = keras.models.clone_model(model)
     assert type(clone) is type(model)

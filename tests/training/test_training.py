@@ -72,9 +72,8 @@ def test_a_resumed_training_equals_an_uninterrupted_one(name, tmp_path, monkeypa
     assert [json.loads(line)["epoch"] for line in lines] == [1, 2, 3]
 
 
-@pytest.mark.parametrize(
-    "name", ["cvae_mnist", pytest.param("cdcgan_mnist", marks=pytest.mark.nightly)]
-)
+@pytest.mark.nightly
+@pytest.mark.parametrize("name", ["cvae_mnist", "cdcgan_mnist"])
 def test_an_extended_run_equals_one_that_had_the_cycle_from_the_start(name, tmp_path):
     recipe = shrunk(name)
     longer = training.extended(recipe, 5)

@@ -96,6 +96,7 @@ def test_the_gradient_penalty_is_that_of_random_points_between_the_images(batch)
     )
 
 
+@pytest.mark.nightly
 def test_the_penalty_keeps_a_critics_gradient_near_one(digits):
     norms = []
     for weight in (0.0, 100.0):
