@@ -11,12 +11,14 @@ from scipy.stats import norm
 from sklearn.neighbors import KernelDensity, KNeighborsClassifier
 
 from tests.conftest import FIXTURE
-from zoo import datasets, evaluation, recipes
-from zoo.evaluation import neighbors
-from zoo.evaluation.likelihood import decoded_likelihood
-from zoo.evaluation.parzen import log_density, parzen
+from zoo import data, evaluation, recipes
+from zoo.data.views import binarize
+from zoo.evaluation import METRICS, Splits, neighbors
+from zoo.evaluation.parzen import log_density
+from zoo.models import VAE
 
 RECIPE = replace(recipes.named("cdcgan_mnist"), split="train[:200]", validation="train[200:]")
+SPLITS = Splits.of_recipe(RECIPE, FIXTURE)
 
 
 def drawing(images, num_classes=10):
@@ -41,11 +43,11 @@ def test_parzen_density_is_scikit_learns(rng):
 
 def test_parzen_chooses_the_bandwidth_on_validation_images(digits):
     """Compares with float64 NumPy, because scikit-learn's trees are inexact in 784 dimensions."""
-    metric = parzen(drawing(digits[0]), RECIPE, samples=150, data_dir=FIXTURE)
+    metric = METRICS["parzen"].measure(drawing(digits[0]), SPLITS, samples=150)
     centers, validation = (
         x.reshape(len(x), -1).astype(float) for x in (digits[0][:150], digits[0][200:])
     )
-    test = datasets.load("mnist", "test", FIXTURE)[0].reshape(100, -1).astype(float)
+    test = data.tfds("mnist", "test", FIXTURE).first()[0].reshape(100, -1).astype(float)
 
     def scores(images, s):
         squares = ((images[:, None] - centers) ** 2).sum(axis=-1)
@@ -68,20 +70,19 @@ def test_nearest_neighbor_error_is_scikit_learns(digits, chunk, monkeypatch):
     monkeypatch.setattr(neighbors, "CHUNK", chunk)
     monkeypatch.setattr(neighbors, "ROWS", max(2, chunk // 3))
     seen = []
-    metric = neighbors.nearest_neighbor(
+    metric = METRICS["nearest_neighbor"].measure(
         drawing(digits[0]),
-        RECIPE,
+        SPLITS,
         samples=250,
-        data_dir=FIXTURE,
         progress=lambda *numbers: seen.append(numbers),
     )
-    images, labels = datasets.load("mnist", "test", FIXTURE)
+    images, labels = data.tfds("mnist", "test", FIXTURE).first()
     classifier = KNeighborsClassifier(1).fit(digits[0][:250].reshape(250, -1), np.arange(250) % 10)
     error = 1 - classifier.score(images.reshape(100, -1), labels)
     assert metric["value"] == pytest.approx(100 * error)
     assert metric["stderr"] == pytest.approx(100 * np.sqrt(error * (1 - error) / 100))
     assert seen[-1] == (250, 250)
-    real = neighbors.nearest_neighbor(drawing(digits[0]), RECIPE, samples=None, data_dir=FIXTURE)
+    real = METRICS["nearest_neighbor_real"].measure(drawing(digits[0]), SPLITS)
     classifier = KNeighborsClassifier(1).fit(digits[0][:200].reshape(200, -1), digits[1][:200])
     assert real["value"] == pytest.approx(
         100 * (1 - classifier.score(images.reshape(100, -1), labels))
@@ -94,9 +95,9 @@ def test_coverage_shows_a_collapsed_model(digits):
     np.testing.assert_allclose(whole, np.bincount(labels[:200], minlength=10) / 200)
     collapsed = images[labels == 3][:1].repeat(50, axis=0)
     np.testing.assert_array_equal(neighbors.class_shares(collapsed, images, labels), np.eye(10)[3])
-    least = neighbors.coverage(drawing(collapsed), RECIPE, samples=50, data_dir=FIXTURE)
-    most = neighbors.coverage(
-        drawing(collapsed), RECIPE, samples=50, data_dir=FIXTURE, largest=True
+    least, most = (
+        METRICS[name].measure(drawing(collapsed), SPLITS, samples=50)
+        for name in ("coverage", "largest_share")
     )
     assert (least["value"], most["value"]) == (0, 100)
     assert least["n"] == 50
@@ -109,8 +110,10 @@ def test_decoded_likelihood_is_the_integral_over_z(condition_at, rng):
     model = SimpleNamespace(
         image_shape=(28, 28, 1),
         latent_dim=1,
-        condition_shape=(14, 14, 1),
+        condition_shape=(14, 14, 1) if condition_at else None,
         condition_at=condition_at,
+        num_classes=None,
+        has=lambda signature: False,
         encode=lambda images, **_: (
             np.full((len(images), 1), 0.1),
             np.full((len(images), 1), -0.2),
@@ -118,9 +121,11 @@ def test_decoded_likelihood_is_the_integral_over_z(condition_at, rng):
         decode=lambda z, **_: expit(center + slope * z[:, :, None, None]),
     )
     recipe = recipes.named("cvae_quadrant_mnist" if condition_at else "vae_mnist")
-    metric = decoded_likelihood(model, recipe, samples=2000, split="test[:3]", data_dir=FIXTURE)
-    grey = datasets.load("mnist", "test", FIXTURE)[0][:3].astype(float)
-    images = grey if condition_at else datasets.binarize(grey)
+    metric = METRICS["nll_decoded"].measure(
+        model, Splits.of_recipe(recipe, FIXTURE), samples=2000, images=3
+    )
+    grey = data.tfds("mnist", "test", FIXTURE).first()[0][:3].astype(float)
+    images = grey if condition_at else binarize(grey)
     asked = np.ones((28, 28, 1))
     if condition_at:
         asked[14:, :14] = 0
@@ -140,20 +145,49 @@ def test_decoded_likelihood_is_the_integral_over_z(condition_at, rng):
 
 
 def test_a_runtime_is_measured_under_a_name_of_its_own(digits):
-    recipe = replace(
-        RECIPE, best=None, metrics={"coverage": {"samples": 50}, "nearest_neighbor_real": {}}
-    )
-    (metric,) = evaluation.evaluate(
-        drawing(digits[0]), "m", recipe, runtime="litert-int8", data_dir=FIXTURE
-    )
+    model = drawing(digits[0])
+    metrics = {"coverage": {"samples": 50}, "nearest_neighbor_real": {}}
+    chosen = evaluation.choose("m", metrics, None, model, SPLITS, "litert-int8")
+    (metric,) = evaluation.evaluate(model, "m", chosen, SPLITS, runtime="litert-int8")
     assert metric["name"] == "coverage@litert-int8"
     assert metric["command"] == "zoo evaluate m --metric coverage --runtime litert-int8"
-    with pytest.raises(
-        ValueError, match="m is not measured by 'nearest_neighbor_real' on the runtime litert"
-    ):
-        evaluation.evaluate(
-            drawing(digits[0]), "m", recipe, ["nearest_neighbor_real"], runtime="litert"
-        )
+    assert set(evaluation.choose("m", metrics, None, model, SPLITS)) == set(metrics)
+    sentence = "m cannot be measured by 'nearest_neighbor_real' on the runtime litert"
+    with pytest.raises(ValueError, match=sentence):
+        evaluation.choose("m", metrics, ["nearest_neighbor_real"], model, SPLITS, "litert")
+
+
+def test_a_metric_that_the_model_or_the_images_do_not_allow_is_left_out(digits):
+    metrics = {"nll": {}, "parzen": {}, "coverage": {}, "nearest_neighbor": {}}
+    held_out = Splits.of_source(data.get(digits))
+    assert set(evaluation.choose("m", metrics, None, drawing(digits[0]), held_out)) == {
+        "nearest_neighbor"
+    }
+
+
+def test_an_unknown_setting_of_a_metric_is_one_sentence(digits):
+    with pytest.raises(ValueError, match=r"metrics.parzen has no setting 'sample'; the nearest is"):
+        evaluation.measure("parzen", drawing(digits[0]), SPLITS, {"sample": 3})
+
+
+def test_fewer_images_are_measured_without_the_published_value(digits):
+    model = VAE(latent_dim=2, hidden=(4,))
+    recipe = recipes.named("vae_mnist")
+    splits = Splits.of_recipe(recipe, FIXTURE)
+    anchors = recipe.anchors
+    (few,) = evaluation.evaluate(
+        model, "m", {"nll": {"samples": 2}}, splits, anchors=anchors, images=30
+    )
+    assert (few["n"], few["split"], few["anchor"]) == (30, "test[:30]", None)
+    assert few["command"] == "zoo evaluate m --metric nll --images 30"
+    (every,) = evaluation.evaluate(model, "m", {"nll": {"samples": 2}}, splits, anchors=anchors)
+    assert (every["n"], every["split"], every["anchor"]) == (100, "test", anchors["nll"])
+
+
+def test_decoded_images_of_another_likelihood_are_refused():
+    splits = Splits.of_recipe(recipes.named("vae_mnist"), FIXTURE)
+    with pytest.raises(ValueError, match=r"with the likelihood 'bernoulli'.*received: Gaussian"):
+        METRICS["nll_decoded"].measure(VAE(latent_dim=2, likelihood="gaussian"), splits)
 
 
 def test_better_knows_which_way_is_up():
@@ -168,7 +202,6 @@ def test_better_knows_which_way_is_up():
 @pytest.mark.nightly
 def test_on_real_mnist_the_error_is_the_published_one():
     """Compares with 3.09% for all 60,000 images; Radford et al. 2015 give 3.1%."""
-    recipe = replace(RECIPE, split="train")
-    assert neighbors.nearest_neighbor(drawing(np.zeros((1, 28, 28, 1))), recipe, samples=None)[
-        "value"
-    ] == pytest.approx(3.09, abs=0.01)
+    splits = Splits.of_recipe(replace(RECIPE, split="train"))
+    real = METRICS["nearest_neighbor_real"].measure(drawing(np.zeros((1, 28, 28, 1))), splits)
+    assert real["value"] == pytest.approx(3.09, abs=0.01)

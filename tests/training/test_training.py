@@ -1,6 +1,5 @@
 """Tests of training by recipe: the run directory, resuming, and refused arguments."""
 
-import json
 from dataclasses import replace
 
 import keras
@@ -8,17 +7,20 @@ import numpy as np
 import pytest
 
 from tests.conftest import FIXTURE
-from zoo import recipes, training
+from zoo import evaluation, recipes, training
 from zoo.catalog import DamagedFileError
+from zoo.models import VAE
+from zoo.training import trainer
+from zoo.training.schedules import Cycles
 
 
 def shrunk(name):
     """Returns a recipe with a small model for 300 images and a few steps."""
-    recipe = recipes.RECIPES[name]
+    recipe = recipes.named(name)
     adversarial = recipe.family in ("GAN", "DCGAN")
     sizes = {"hidden": [8], "filters": [8, 4], "maxout": [[8, 2]], "latent_dim": 3}
     model = recipe.model | {key: size for key, size in sizes.items() if key in recipe.model}
-    change = {"label_smoothing": 0.1} if adversarial else {"importance_samples": 2}
+    change = {"instance_noise": 0.1} if adversarial else {"importance_samples": 2}
     recipe = replace(
         recipe, cycles=[[2, 0.01, {}], [1, 0.002, change]], batch_size=100, model=model
     )
@@ -58,7 +60,7 @@ def test_a_resumed_training_equals_an_uninterrupted_one(name, tmp_path, monkeypa
     recipe = shrunk(name)
     whole = training.train(recipe, tmp_path / "whole", data_dir=FIXTURE, verbose=0)
     real = keras.callbacks.TensorBoard
-    monkeypatch.setattr(training, "STEPS_PER_EXECUTION", 1)
+    monkeypatch.setattr(trainer, "STEPS_PER_EXECUTION", 1)
     monkeypatch.setattr(
         keras.callbacks, "TensorBoard", lambda *_, **__: Stop(2 if recipe.best else 3)
     )
@@ -68,8 +70,7 @@ def test_a_resumed_training_equals_an_uninterrupted_one(name, tmp_path, monkeypa
     resumed = training.train(recipe, tmp_path / "cut", resume=True, data_dir=FIXTURE, verbose=0)
     for one, two in zip(whole.get_weights(), resumed.get_weights()):
         np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-5)
-    lines = (tmp_path / "cut" / training.HISTORY).read_text().splitlines()
-    assert [json.loads(line)["epoch"] for line in lines] == [1, 2, 3]
+    assert [line["epoch"] for line in training.Run(tmp_path / "cut").history()] == [1, 2, 3]
 
 
 @pytest.mark.nightly
@@ -80,17 +81,16 @@ def test_an_extended_run_equals_one_that_had_the_cycle_from_the_start(name, tmp_
     assert longer.cycles == [*recipe.cycles, [2, *recipe.cycles[-1][1:]]]
     whole = training.train(longer, tmp_path / "whole", data_dir=FIXTURE, verbose=0)
     training.train(recipe, tmp_path / "run", data_dir=FIXTURE, verbose=0)
-    first = (tmp_path / "run" / training.HISTORY).read_text()
+    run = training.Run(tmp_path / "run")
+    first = run.history()
     extended = training.train(longer, tmp_path / "run", resume=True, data_dir=FIXTURE, verbose=0)
-    assert (
-        (tmp_path / "run" / training.HISTORY).read_text().startswith(first)
-    )  # the first epochs are not trained again
-    assert [line["epoch"] for line in training.history(tmp_path / "run")] == [1, 2, 3, 4, 5]
-    assert training.load(tmp_path / "run")[0] == longer
+    assert run.history()[: len(first)] == first  # The first epochs are not trained again.
+    assert [line["epoch"] for line in run.history()] == [1, 2, 3, 4, 5]
+    assert run.read_recipe() == longer
     for one, two in zip(whole.get_weights(), extended.get_weights()):
         np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-5)
     last = [
-        keras.saving.load_model(tmp_path / run / training.CHECKPOINT) for run in ("whole", "run")
+        keras.saving.load_model(tmp_path / run / "checkpoint.keras") for run in ("whole", "run")
     ]
     for optimizer in last[0].optimizers():
         one, two = (getattr(model, optimizer) for model in last)
@@ -105,7 +105,7 @@ def test_an_extended_run_trains_at_the_last_rate(tmp_path, monkeypatch):
     longer = training.extended(recipe, 2)
     after = training.train(longer, tmp_path, resume=True, data_dir=FIXTURE, verbose=0).get_weights()
     assert max(np.abs(one - two).max() for one, two in zip(before, after)) > 1e-3
-    schedule = keras.saving.load_model(tmp_path / training.CHECKPOINT).optimizer.get_config()[
+    schedule = keras.saving.load_model(training.Run(tmp_path).checkpoint).optimizer.get_config()[
         "learning_rate"
     ]
     assert schedule["config"]["cycles"] == [[3, 0.01], [3, 0.01]]
@@ -114,9 +114,9 @@ def test_an_extended_run_trains_at_the_last_rate(tmp_path, monkeypatch):
 def test_a_finished_run_that_is_resumed_stays_as_it_is(tmp_path):
     recipe = replace(SMALL, cycles=[[1, 0.01, {}]])
     first = training.train(recipe, tmp_path, data_dir=FIXTURE, verbose=0)
-    lines = training.history(tmp_path)
+    lines = training.Run(tmp_path).history()
     again = training.train(recipe, tmp_path, resume=True, data_dir=FIXTURE, verbose=0)
-    assert training.history(tmp_path) == lines
+    assert training.Run(tmp_path).history() == lines
     for one, two in zip(first.get_weights(), again.get_weights()):
         np.testing.assert_array_equal(one, two)
 
@@ -143,7 +143,7 @@ def test_a_finished_run_that_is_resumed_stays_as_it_is(tmp_path):
 def test_a_run_is_not_resumed_with_another_setting_and_the_setting_is_named(
     tmp_path, change, sentence
 ):
-    (tmp_path / training.RECIPE).write_text(json.dumps(SMALL.__dict__))
+    training.Run(tmp_path).write_recipe(SMALL)
     with pytest.raises(ValueError, match=sentence.format(tmp_path)):
         training.train(replace(SMALL, **change), tmp_path, resume=True, data_dir=FIXTURE, verbose=0)
 
@@ -157,47 +157,46 @@ def test_a_run_is_extended_and_never_shortened():
 
 
 def test_the_best_on_validation_images_is_kept(tmp_path, monkeypatch):
-    values, splits = iter([5.0, 3.0, 4.0]), []
+    values, measured = iter([5.0, 3.0, 4.0]), []
 
-    def measured(model, recipe, metric, split, data_dir):
-        splits.append((metric, split))
+    def measure(metric, model, data, settings):
+        measured.append((metric, data.names["test"]))
         return {"value": next(values)}
 
-    monkeypatch.setattr(training.evaluation, "measure", measured)
-    recipe = shrunk("cdcgan_mnist")
-    training.train(recipe, tmp_path, data_dir=FIXTURE, verbose=0)
-    assert splits == [("nearest_neighbor", "train[200:]")] * 3
-    assert training.kept(recipe, tmp_path) == {"epoch": 2, "value": 3.0}
-    kept, last = (
-        keras.saving.load_model(tmp_path / name) for name in (training.BEST, training.CHECKPOINT)
-    )
+    monkeypatch.setattr(evaluation, "measure", measure)
+    recipe, run = shrunk("cdcgan_mnist"), training.Run(tmp_path)
+    trained = training.train(recipe, tmp_path, data_dir=FIXTURE, verbose=0)
+    assert measured == [("nearest_neighbor", "train[200:]")] * 3
+    assert run.kept() == {"epoch": 2, "value": 3.0}
+    kept, last = (keras.saving.load_model(path) for path in (run.best, run.checkpoint))
     assert (int(kept.optimizer.iterations), int(last.optimizer.iterations)) == (4, 6)
-    for one, two in zip(training.load(tmp_path)[1].get_weights(), kept.get_weights()):
+    for one, two in zip(trained.get_weights(), kept.get_weights()):
         np.testing.assert_array_equal(one, two)
 
 
 def test_a_run_holds_what_it_is_and_loads_in_float32(tmp_path):
     model = training.train(SMALL, tmp_path, data_dir=FIXTURE, verbose=0)
     assert {path.name for path in tmp_path.iterdir()} == {
-        training.RECIPE,
-        training.CHECKPOINT,
-        training.MODEL,
-        training.HISTORY,
+        "recipe.json",
+        "checkpoint.keras",
+        "model.keras",
+        "history.jsonl",
         "logs",
     }
-    recipe, loaded = training.load(tmp_path)
-    assert recipe == SMALL
+    run = training.Run(tmp_path)
+    loaded = run.trained_model()
+    assert run.read_recipe() == SMALL
     assert loaded.dtype_policy.name == "float32"
     assert keras.config.dtype_policy().name == "float32"
     np.testing.assert_array_equal(model.sample(3), loaded.sample(3))
     assert loaded.importance_samples == 1
-    checkpoint = keras.saving.load_model(tmp_path / training.CHECKPOINT)
+    checkpoint = keras.saving.load_model(training.Run(tmp_path).checkpoint)
     assert int(checkpoint.optimizer.iterations) == 9
-    assert all(line["seconds"] > 0 for line in training.history(tmp_path))
+    assert all(line["seconds"] > 0 for line in training.Run(tmp_path).history())
 
 
 def test_a_cycle_warms_up_and_falls_on_a_cosine():
-    schedule = training.Cycles([[1000, 0.3], [100, 0.1]])
+    schedule = Cycles([[1000, 0.3], [100, 0.1]])
     ours = [float(schedule(step)) for step in (0, 10, 20, 200, 999, 1000, 1002, 1050, 1100)]
     first = keras.optimizers.schedules.CosineDecay(0.0, 980, warmup_target=0.3, warmup_steps=20)
     second = keras.optimizers.schedules.CosineDecay(0.0, 98, warmup_target=0.1, warmup_steps=2)
@@ -205,11 +204,13 @@ def test_a_cycle_warms_up_and_falls_on_a_cosine():
         float(second(step)) for step in (0, 2, 50, 100)
     ]
     np.testing.assert_allclose(ours, expected, atol=1e-7)
-    assert training.Cycles.from_config(schedule.get_config()).cycles == schedule.cycles
+    assert Cycles.from_config(schedule.get_config()).cycles == schedule.cycles
 
 
 def test_an_unknown_optimizer_is_answered_with_optimizers_alone():
-    with pytest.raises(ValueError, match="no optimizer 'qqq' in Keras; there are ") as error:
+    with pytest.raises(
+        ValueError, match="an optimizer of Keras; received: 'qqq'; there are "
+    ) as error:
         training.build(replace(SMALL, optimizer="qqq"), steps=3)
     listed = str(error.value).partition("there are ")[2].rstrip(".").split(", ")
     assert {"Adam", "Muon", "SGD"} <= set(listed)
@@ -222,41 +223,30 @@ def test_errors(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no run in .* start without --resume"):
         training.train(SMALL, tmp_path, resume=True, data_dir=FIXTURE, verbose=0)
     training.train(replace(SMALL, cycles=[[1, 0.01, {}]]), tmp_path, data_dir=FIXTURE, verbose=0)
-    with pytest.raises(FileExistsError, match="go on with --resume"):
+    with pytest.raises(FileExistsError, match="continue it with --resume"):
         training.train(SMALL, tmp_path, data_dir=FIXTURE, verbose=0)
     with pytest.raises(ValueError, match=r"cycles of the run in .* is \[\[1, 0.01"):
         training.train(SMALL, tmp_path, resume=True, data_dir=FIXTURE, verbose=0)
-    (tmp_path / training.MODEL).write_bytes((tmp_path / training.MODEL).read_bytes()[:1000])
+    run = training.Run(tmp_path)
+    run.model.write_bytes(run.model.read_bytes()[:1000])
     with pytest.raises(DamagedFileError, match=r"model.keras cannot be loaded by Keras"):
-        training.load(tmp_path)
-    (tmp_path / training.RECIPE).write_text("{")
+        run.trained_model()
+    run.recipe.write_text("{")
     with pytest.raises(DamagedFileError, match=r"recipe.json is not the recipe of a run"):
-        training.load(tmp_path)
-    with pytest.raises(FileNotFoundError, match="is not finished: go on with zoo train --resume"):
-        training.load(tmp_path / "nothing")
+        run.read_recipe()
+    with pytest.raises(FileNotFoundError, match="not finished: continue with zoo train --resume"):
+        training.Run(tmp_path / "nothing").trained_model()
 
 
-@pytest.mark.parametrize(
-    "best",
-    [
-        {},
-        3,
-        {"metric": "parzen", "every": 2},
-        {"metric": "nearest_neighbor", "every": 0},
-        {"metric": "nearest_neighbor"},
-    ],
-)
-def test_a_rule_for_the_best_is_checked(best):
-    with pytest.raises(ValueError, match=r"best must be \{metric, every\}"):
-        replace(recipes.RECIPES["cdcgan_mnist"], best=best)
+def test_a_recipe_of_a_family_outside_the_zoo_is_trained(tmp_path):
+    @keras.saving.register_keras_serializable("tests")
+    class Halved(VAE):
+        """VAE with half the latent variables."""
 
-
-@pytest.mark.parametrize("name", recipes.RECIPES)
-def test_every_recipe_builds_its_model(name):
-    recipe = recipes.named(name)
-    assert recipes.from_json(json.loads(json.dumps(recipe.__dict__))) == recipe
-    model = training.build(recipe, steps=100)
-    assert model.latent_dim == recipe.model["latent_dim"]
-    assert set(recipe.anchors) <= set(recipe.metrics)
-    for anchor in recipe.anchors.values():
-        assert set(anchor) == {"value", "source"}
+    recipe = replace(SMALL, family="tests>Halved", model={"latent_dim": 2, "hidden": [4]})
+    model = training.train(
+        replace(recipe, cycles=[[1, 0.01, {}]]), tmp_path, data_dir=FIXTURE, verbose=0
+    )
+    assert isinstance(model, Halved)
+    with pytest.raises(ValueError, match=r"family must be one of CVAE, .*; received: 'Nothing'"):
+        training.build(replace(recipe, family="Nothing"), steps=3)

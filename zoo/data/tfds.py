@@ -35,9 +35,8 @@ def tfds(name: str, split: str = "train", data_dir: str | None = None) -> Memory
         raise ValueError(
             f"split must be a split of {name}, which has {splits}; received: {split!r}."
         ) from error
-    features = builder.info.features or {}
-    label = features["label"] if "label" in features else None
-    return from_dataset(dataset, classes=getattr(label, "names", None))
+    features = dict(builder.info.features or {})
+    return from_dataset(dataset, classes=getattr(features.get("label"), "names", None))
 
 
 def _builder(name, data_dir):

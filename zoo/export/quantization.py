@@ -80,10 +80,8 @@ class Graph:
         needed, names = set(), []
         for name, op in reversed(self.operations):
             results = [self.tensors[tensor].name.decode() for tensor in op.outputs]
-            if any("prior" in result for result in results):
-                needed |= {*op.inputs}
-                names += results
-            elif name in LAYOUT and needed & {*op.outputs}:
+            in_prior = any("prior" in result for result in results)
+            if in_prior or (name in LAYOUT and needed & {*op.outputs}):
                 needed |= {*op.inputs}
                 names += results
         return names

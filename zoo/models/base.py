@@ -431,6 +431,8 @@ class GenerativeModel(methods.Conditional, keras.Model):
         """
         if not str(filepath).endswith(".keras"):
             raise ValueError(f"filepath must end in .keras; received: {str(filepath)!r}.")
+        if self.compiled:
+            self.build_optimizers()  # A loaded model has them, and warns if the file has none.
         super().save(filepath, *args, **kwargs)
 
     @property

@@ -63,7 +63,8 @@ def publish_with_card(
 
     Args:
         model: On the Keras runtime.
-        card: Its card. Metrics of the Keras model that are on it are not measured again.
+        card: Its card. Metrics on it are those of the weights: they are not measured again, and the
+            weights are not rounded.
         folder: Folder of the artifact.
         images: Images for the metrics, the calibration of the int8 file, and the conditions of the
             sample sheet; None writes no int8 file and measures nothing.
@@ -79,7 +80,7 @@ def publish_with_card(
     Raises:
         OSError: If the folder cannot be written to.
     """
-    folder, model = Path(folder), shippable(model)
+    folder, model = Path(folder), shippable(model, keep_weights=bool(card.metrics))
     source = for_model(images.source(calibration_role), model) if images else None
     anchors = card.recipe.get("anchors") or {}
 

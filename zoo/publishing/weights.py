@@ -4,21 +4,27 @@ import keras
 import numpy as np
 
 
-def shippable(model) -> keras.Model:
+def shippable(model, keep_weights: bool = False) -> keras.Model:
     """Returns a copy of a model as it is shipped.
 
     It computes in float32 with weights that float16 holds, so that the TF Lite file with float16
     weights gives the answers of Keras. It is not compiled, so that a loaded model starts
     fine-tuning with the default optimizers.
+
+    Args:
+        model: On the Keras runtime.
+        keep_weights: Whether to leave the weights as they are, for a model that was published and
+            measured before.
     """
     copy = model.in_float32()
-    round_weights(copy)
+    if not keep_weights:
+        round_weights(copy)
     copy.compiled = False
     return copy
 
 
 def round_weights(model) -> None:
-    """Rounds the weights of a model to numbers that float16 holds; rounded ones do not change.
+    """Rounds the weights of a model to numbers that float16 holds.
 
     TF Lite replaces batch normalization by a factor, gamma / sqrt(variance + epsilon), and a term,
     beta − mean · factor. These two are rounded instead of gamma and beta.

@@ -187,7 +187,9 @@ class Training:
         if self.recipe.best:
             model = keras.saving.load_model(self.run.best)
         _set(model, self.defaults)
-        self.run.save(model.in_float32(), self.run.model)
+        trained = model.in_float32()
+        trained.compiled = False  # A loaded model is compiled with the default optimizers.
+        self.run.save(trained, self.run.model)
 
     def _model(self, resume):
         if not (resume and self.run.checkpoint.exists()):
