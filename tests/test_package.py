@@ -147,7 +147,8 @@ def test_a_saved_model_is_loaded_without_a_class_of_ours():
 
 LACKING = "import sys; sys.modules |= dict.fromkeys(['tensorflow', 'keras', 'tensorflow_datasets', 'kserve'])\n"
 SENTENCE = (
-    "This needs {}, which is not installed: 'pip install .{}' in zoo's repository installs all."
+    "This needs {}, which is not installed. Install all packages by 'pip install .{}' in zoo's "
+    "repository."
 )
 
 
