@@ -1,4 +1,4 @@
-"""Schedules of the learning rate."""
+"""Learning rate schedules."""
 
 import math
 
@@ -7,16 +7,19 @@ import keras
 
 @keras.saving.register_keras_serializable("zoo")
 class Cycles(keras.optimizers.schedules.LearningRateSchedule):
-    """Cosine cycles with warm restarts (Loshchilov & Hutter 2017, eq. 5), each after a linear warm-up over its first 2%.
+    """Cosine cycles with warm restarts (Loshchilov & Hutter 2017, equation 5).
+
+    The first 2 % of the steps of each cycle are a linear warm-up.
 
     Args:
-        cycles: list of [steps, learning rate at the cycle's height].
+        cycles: List of [number of steps, largest learning rate of the cycle].
     """
 
     def __init__(self, cycles):
         self.cycles = cycles
 
     def __call__(self, step):
+        """Computes the learning rate of a step."""
         rate, start = 0.0, 0
         for steps, height in self.cycles:
             done, warm_up = keras.ops.cast(step - start, "float32"), max(1, steps // 50)
@@ -30,4 +33,5 @@ class Cycles(keras.optimizers.schedules.LearningRateSchedule):
         return rate
 
     def get_config(self):
+        """Returns the arguments of the constructor."""
         return {"cycles": self.cycles}
