@@ -1,7 +1,7 @@
-"""What each runtime costs: the size of its file, and medians of the times of ``zoo.load`` and of ``decode``.
+"""Size of each runtime's files, and median times of ``zoo.load`` and ``decode``.
 
-Loading includes the comparison with the card's SHA-256 sums, in a process that has imported what
-the runtime needs.
+The time of loading includes the comparison with the card's SHA-256 sums, but not the import of the
+runtime's packages.
 """
 
 import statistics
@@ -13,9 +13,7 @@ from timing import arguments, print_header, print_row, rounds
 import zoo
 
 EXTRA = "1/assets.extra/"
-
-
-# How each is loaded, and which files of the card it is.
+# {runtime: (function that loads a model, function that tells whether a file belongs to it)}.
 RUNTIMES = {
     "keras": (zoo.load, lambda path: path == EXTRA + "model.keras"),
     "saved_model": (
@@ -34,6 +32,7 @@ RUNTIMES = {
 
 
 def decoding(model, n):
+    """Returns a function that decodes n random latent vectors."""
     z = np.random.default_rng(0).standard_normal((n, model.latent_dim), dtype=np.float32)
     condition = np.zeros(model.condition_shape, np.float32) if model.condition_shape else None
     return lambda: model.decode(z, condition=condition)
@@ -45,7 +44,8 @@ if __name__ == "__main__":
     for name in given.models:
         models = [load(name) for load, _ in RUNTIMES.values()]
         actions = [decoding(model, n) for n in (1, 256) for model in models]
-        rounds(1, *actions)  # The first time tensors are allocated and Keras traces.
+        # The first run allocates tensors, and Keras traces its graph.
+        rounds(1, *actions)
         loading = rounds(given.repeat, *(partial(load, name) for load, _ in RUNTIMES.values()))
         medians = [
             statistics.median(seconds) for seconds in (*loading, *rounds(given.repeat, *actions))

@@ -1,4 +1,4 @@
-"""What the benchmarks share."""
+"""Timing and tables of the benchmarks."""
 
 import argparse
 import statistics
@@ -8,7 +8,7 @@ import zoo
 
 
 def arguments(description: str, repeat: int) -> argparse.Namespace:
-    """The command line of a benchmark: ``--models`` and ``--repeat``."""
+    """Parses the command line of a benchmark, ``--models`` and ``--repeat``."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument(
         "--models", nargs="+", choices=zoo.list_models(), default=zoo.list_models(), metavar="NAME"
@@ -17,13 +17,23 @@ def arguments(description: str, repeat: int) -> argparse.Namespace:
         "--repeat",
         type=int,
         default=repeat,
-        help=f"Rounds, of which the medians are taken.  [{repeat}]",
+        help=f"Number of rounds; the table has their medians.  [{repeat}]",
     )
     return parser.parse_args()
 
 
 def rounds(repeat: int, *actions) -> list[list[float]]:
-    """Seconds of each action in each round, in which all are run in turn: a busy moment of the machine strikes all alike."""
+    """Measures the seconds of each action in each round.
+
+    A round runs all actions in turn, so that other load on the machine affects all of them.
+
+    Args:
+        repeat: Number of rounds.
+        *actions: Functions without arguments.
+
+    Returns:
+        A list of ``repeat`` times for each action.
+    """
     seconds = [[] for _ in actions]
     for _ in range(repeat):
         for action, taken in zip(actions, seconds):
@@ -34,15 +44,16 @@ def rounds(repeat: int, *actions) -> list[list[float]]:
 
 
 def ratio(numerators: list[float], denominators: list[float]) -> float:
-    """The median of the ratios of the rounds."""
+    """Returns the median of the ratios of all rounds."""
     return statistics.median(one / other for one, other in zip(numerators, denominators))
 
 
 def print_row(*cells) -> None:
-    """A row of a Markdown table."""
+    """Prints a row of a Markdown table."""
     print(f"| {' | '.join(map(str, cells))} |", flush=True)
 
 
 def print_header(*cells) -> None:
+    """Prints the header of a Markdown table."""
     print_row(*cells)
     print("|" + "---|" * len(cells), flush=True)

@@ -1,16 +1,17 @@
-"""Train a GAN from nothing on a folder of pictures.
+"""Trains a GAN on a folder of pictures.
 
-Every picture below the folder is cropped to a square, scaled, and shown to a DCGAN, whose
-discriminator learns to tell pictures from the generator's samples, while the generator learns
-samples that are mistaken for pictures. Where the pictures lie in subfolders, ``--labels`` takes each
-subfolder as a class. A sheet of a hundred samples is written after every hundred steps.
+Every picture in the folder and its subfolders is cropped to a square and scaled. The discriminator
+of a DCGAN learns to distinguish the pictures from samples of the generator, and the generator
+learns to draw samples that the discriminator takes for pictures. With ``--labels`` each subfolder
+is a class. A sheet of a hundred samples is written after every hundred steps.
 
     python examples/train_gan.py pictures --size 32
 
-A step is one batch of pictures. With 600 drawings of coloured shapes at 32x32, 200 steps gave grey
-blobs, 500 steps coloured ones, 1,000 steps shapes, and 2,000 steps clearer ones; photographs and a
-larger size need more. The script says where pictures or steps are few, and at the end whether the
-samples differ from one another as the pictures do, which they do not after a collapse.
+A step is one batch of pictures. With 600 drawings of coloured shapes of 32x32 pixels, the samples
+were grey blobs after 200 steps, coloured blobs after 500, shapes after 1,000, and clearer shapes
+after 2,000. Photographs and larger images need more steps. The script warns if there are few
+pictures or steps. At the end it prints whether the samples differ from one another as much as the
+pictures do; after a collapse they do not.
 """
 
 import argparse
@@ -23,23 +24,24 @@ import numpy as np
 import zoo
 from zoo.utils import image_files
 
-# Enough for drawings of coloured shapes; photographs need more of both.
+# These are enough for drawings of coloured shapes. Photographs need more of both.
 ENOUGH_PICTURES, ENOUGH_STEPS = 600, 1000
-# Samples whose differences are a smaller part of the pictures' own are nearly one image.
+# If the samples' spread is a smaller part of the pictures' spread, they are nearly one image.
 COLLAPSED = 0.5
 SHEET_EVERY = 100
 
 
 def parse():
+    """Parses and validates the command line."""
     parser = argparse.ArgumentParser(description="Train a DCGAN on a folder of pictures.")
-    parser.add_argument("folder", help="pictures: PNG, JPEG, BMP or GIF")
-    parser.add_argument("--labels", action="store_true", help="take each subfolder as a class")
+    parser.add_argument("folder", help="folder of PNG, JPEG, BMP or GIF files")
+    parser.add_argument("--labels", action="store_true", help="use each subfolder as a class")
     parser.add_argument("--size", type=int, default=32, help="height and width of the images  [32]")
     parser.add_argument("--grey", action="store_true", help="one channel instead of three")
     parser.add_argument(
-        "--filters", type=int, nargs="+", help="the generator's channels  [32 at the largest grid]"
+        "--filters", type=int, nargs="+", help="generator's channels  [32 at the largest grid]"
     )
-    parser.add_argument("--steps", type=int, default=2000, help="batches to train on  [2000]")
+    parser.add_argument("--steps", type=int, default=2000, help="number of training steps  [2000]")
     parser.add_argument("--batch-size", type=int, default=64, help="pictures in a batch  [64]")
     parser.add_argument("--output", default="gan", help="prefix of the files  [gan]")
     arguments = parser.parse_args()
@@ -68,9 +70,10 @@ def read(arguments):
 
 
 def build(arguments, class_names):
+    """Returns an untrained DCGAN for the pictures."""
     filters = arguments.filters
     if not filters:
-        # Grids from 4 cells a side upwards; each coarser one has twice the channels.
+        # The smallest grid has 4 rows and columns. Each smaller grid has twice as many channels.
         grids = math.ceil(math.log2(arguments.size / 4))
         filters = [32 * 2**i for i in reversed(range(grids))]
     return zoo.models.DCGAN(
@@ -78,25 +81,23 @@ def build(arguments, class_names):
         filters=filters,
         kernel_size=4,
         num_classes=len(class_names) if class_names else None,
-        instance_noise=0.1,  # Keeps the discriminator from winning by the last grey level.
+        instance_noise=0.1,  # Hides differences of single grey levels from the discriminator.
         ema=0.99,
     )
 
 
 def spread(images):
-    """Standard deviation between images, averaged over pixels."""
+    """Computes the standard deviation between images, averaged over pixels."""
     return float(np.std(images, axis=0).mean())
 
 
 def expect(n, steps):
-    """Prints what the training can reach."""
+    """Prints a warning if there are few pictures or steps."""
     print(f"{n} pictures, {steps} steps.")
     if n < ENOUGH_PICTURES:
-        print(
-            f"That is few pictures: simple drawings took {ENOUGH_PICTURES}, photographs need more."
-        )
+        print(f"That is few pictures: simple drawings need {ENOUGH_PICTURES}, photographs more.")
     if steps < ENOUGH_STEPS:
-        print(f"That is few steps: expect blobs below {ENOUGH_STEPS}; see --steps.")
+        print(f"That is few steps: below {ENOUGH_STEPS} expect blobs. Set --steps.")
 
 
 def judge(samples, real):
@@ -105,12 +106,13 @@ def judge(samples, real):
     print(f"The samples differ from one another {ratio:.2f} times as much as the pictures do.")
     if ratio < COLLAPSED:
         print(
-            "Warning: the generator draws nearly the same image for every z. It has collapsed or has "
-            "not learned enough: train for more --steps, give more pictures, or a smaller --size."
+            "Warning: the generator draws nearly the same image for every z. It has collapsed or "
+            "has not learned enough. Set more --steps, more pictures or a smaller --size."
         )
 
 
 def main():
+    """Trains a DCGAN and saves it with a sheet of samples."""
     parser, arguments = parse()
     keras.utils.set_random_seed(0)
     try:
@@ -124,7 +126,7 @@ def main():
         sheet = image_files.sheet(model.sample(100, seed=0), columns=10)
         image_files.write(sheet, f"{arguments.output}.png")
 
-    # An epoch here is the steps between two sheets, however many pictures there are.
+    # An epoch is the steps between two sheets here, for any number of pictures.
     steps = min(arguments.steps, SHEET_EVERY)
     model.fit(
         data.repeat().prefetch(2),

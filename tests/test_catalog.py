@@ -314,7 +314,7 @@ def test_a_damaged_or_missing_file_is_never_parsed(copied, runtime, file):
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
-    with pytest.raises(catalog.DamagedFileError, match=f"{path} is damaged.*restore the file"):
+    with pytest.raises(catalog.DamagedFileError, match=f"{path} is damaged.*Restore the file"):
         zoo.load(NAMES[0], runtime)
     assert len(catalog.problems(NAMES[0])) == 1
     path.unlink()
@@ -344,8 +344,8 @@ def test_the_whole_catalog_is_verified(copied):
     (copied / "card.json").unlink()
     problems = catalog.all_problems()
     assert "There is no model in" in problems[0]
-    assert f"{copied} is no model" in problems[1]
-    assert "models.config names" in problems[2]
+    assert f"{copied} is not a model" in problems[1]
+    assert "models.config must list" in problems[2]
 
 
 def test_the_version_loaded_is_that_of_the_card(copied):

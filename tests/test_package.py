@@ -155,7 +155,8 @@ import sys
 sys.modules |= dict.fromkeys(["tensorflow", "keras", "tensorflow_datasets", "kserve"])
 """
 SENTENCE = (
-    "This needs {}, which is not installed: 'pip install .{}' in zoo's repository installs all."
+    "This needs {}, which is not installed. Install all packages by 'pip install .{}' in zoo's "
+    "repository."
 )
 
 

@@ -84,7 +84,7 @@ class Card:
             )
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise DamagedFileError(
-                f"{path} is not a model's card ({error}): restore the file."
+                f"{path} is not a model's card ({error}). Restore the file."
             ) from error
 
 
@@ -166,7 +166,7 @@ def version(folder: Path, card: Card) -> Path:
     versions = artifact.versions(card.files)
     if not versions:
         raise DamagedFileError(
-            f"{folder / artifact.CARD} names no file of a version: restore the card."
+            f"{folder / artifact.CARD} has no file of a version. Restore the card."
         )
     return folder / str(versions[-1])
 
@@ -195,16 +195,16 @@ def check(folder: Path, card: Card, *paths: Path) -> None:
         relative = path.relative_to(folder).as_posix()
         if not path.is_file():
             raise FileNotFoundError(
-                f"{card.name} is incomplete: {path} is missing; restore the file."
+                f"{card.name} is incomplete: {path} is missing. Restore the file."
             )
         if relative not in card.files:
             raise DamagedFileError(
-                f"{path} does not belong to {card.name}: its card does not name it; remove the "
-                "file."
+                f"{path} does not belong to {card.name}, because its card does not list it. "
+                "Remove the file."
             )
         if describe(path) != card.files[relative]:
             raise DamagedFileError(
-                f"{path} is damaged: its SHA-256 sum is not the card's; restore the file."
+                f"{path} is damaged: its SHA-256 sum differs from the card's. Restore the file."
             )
 
 
@@ -223,14 +223,14 @@ def _problems_of_package():
     for path in sorted(root.glob("[!.]*")):
         if path.name not in {*own, CONFIG}:
             found.append(
-                f"{path} is no model: there is no {artifact.CARD} in it; restore the card or "
-                "remove the file."
+                f"{path} is not a model, because it has no {artifact.CARD}. Restore the card or "
+                "remove it."
             )
     config = root / CONFIG
     served = re.findall(r'name: "([^"]*)"', config.read_text()) if config.is_file() else []
     if served != own:
         found.append(
-            f"{config} must name {', '.join(own)}; received: {', '.join(served) or 'nothing'}."
+            f"{config} must list {', '.join(own)}; received: {', '.join(served) or 'no model'}."
         )
     return found
 
@@ -248,7 +248,7 @@ def problems_in(folder: Path, name: str | None = None) -> list[str]:
         return [str(error)]
     found = []
     if name not in (None, card.name):
-        found.append(f"The card in {folder} is of {card.name}, not of {name}.")
+        found.append(f"The card in {folder} must be of {name}; received: the card of {card.name}.")
     present = {path for path in folder.rglob("*") if path.is_file()} - {folder / artifact.CARD}
     for path in sorted(present | {folder / relative for relative in card.files}):
         try:

@@ -367,7 +367,7 @@ def test_the_open_inference_protocol(port):
             "/v2/models/cvae_mnist/infer",
             {"inputs": 3},
             400,
-            "inputs must be a list of at most 2; received: 3",
+            "inputs must be a list of at most 2 objects; received: 3",
         ),
         (
             "/v2/models/cvae_mnist/infer",

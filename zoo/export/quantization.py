@@ -1,15 +1,15 @@
-"""Full-integer int8 of TensorFlow Lite: weights, and activations in the ranges that they had on samples.
+"""Full-integer int8 quantization by TensorFlow Lite.
 
-TensorFlow Lite's quantizer takes a model whose tensors carry those ranges. Three things are
-corrected here:
+Weights and activations become int8. The range of each activation is measured on samples. Three
+defects of TensorFlow Lite's quantizer are corrected here:
 
 - Some signatures end in arithmetic on latent variables or in sums of log-probabilities over all
-  pixels, whose rounding in int8 adds up to tens of nats. There the operations after the networks
-  stay in float32. A prior stays in float32 as a whole.
-- A range of ±70 before a tanh leaves a few steps where it rises. Ranges end where a sigmoid or a
-  tanh is flat.
-- The quantizer leaves ELU in float32, though the interpreter has it in int8. During quantization it
-  is replaced by another function of one argument.
+  pixels. Their rounding errors in int8 would add up to tens of nats. The operations after the
+  networks of such a signature stay in float32, and all operations of a prior.
+- A tanh whose input has a range of ±70 would have only a few int8 steps in the interval in which it
+  rises. The range of an input of sigmoid or tanh therefore ends where the function is flat.
+- The quantizer leaves ELU in float32, although the interpreter has an int8 kernel for it. During
+  quantization ELU is replaced by another function of one argument.
 """
 
 import numpy as np
@@ -19,7 +19,7 @@ from tensorflow.lite.tools import flatbuffer_utils
 
 WEIGHT_BEARING = {"CONV_2D", "FULLY_CONNECTED"}
 LAYOUT = {"DEPTH_TO_SPACE", "RESHAPE", "STRIDED_SLICE", "TRANSPOSE"}
-# Beyond these arguments the functions stay within half a step of their int8 results.
+# Above these absolute arguments the functions change by less than half an int8 step.
 RISE = {"LOGISTIC": 8.0, "TANH": 4.0}
 
 
@@ -27,9 +27,11 @@ def quantize(converter: tf.lite.TFLiteConverter, samples: dict) -> bytes:
     """Converts to int8 weights and activations, with float32 inputs and outputs.
 
     Args:
-        converter: of a SavedModel.
-        samples: what each signature is given while the ranges are taken, {signature: {input:
-            array}}.
+        converter: Converter of a SavedModel.
+        samples: Inputs with which the ranges are measured, {signature: {input: array}}.
+
+    Returns:
+        Content of the TF Lite file.
     """
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.representative_dataset = lambda: iter(samples.items())
@@ -52,11 +54,15 @@ def quantize(converter: tf.lite.TFLiteConverter, samples: dict) -> bytes:
 
 
 class Graph:
-    """The operations of one signature of a TF Lite model, each after those that it needs.
+    """Operations of one signature of a TF Lite model, in an order in which they can run.
+
+    Args:
+        model: TF Lite model as ``flatbuffer_utils`` reads it.
+        index: Index of the signature's subgraph.
 
     Attributes:
         operations: [(name, operation)].
-        tensors: what their inputs and outputs are indices of.
+        tensors: Tensors of the subgraph. Inputs and outputs of an operation are indices into them.
     """
 
     def __init__(self, model, index: int):
@@ -87,7 +93,7 @@ class Graph:
         return names
 
     def after_the_networks(self) -> list[str]:
-        """Returns the names of the results that depend on no later operation with weights."""
+        """Returns the names of the tensors on which no later operation with weights depends."""
         needed, names = set(), []
         for name, op in reversed(self.operations):
             if name in WEIGHT_BEARING or needed & {*op.outputs}:
@@ -97,16 +103,19 @@ class Graph:
         return names
 
     def narrow(self) -> None:
-        """Ends the ranges of what a sigmoid or a tanh alone reads where these are flat, back to the last weights."""
+        """Narrows the ranges of inputs of sigmoid and tanh to the interval in which these rise.
+
+        The tensors from which such an input is computed are narrowed too, back to the last
+        operation with weights. A tensor that another operation also reads is left as it is.
+        """
         for name, op in self.operations:
             if name in RISE:
                 self._narrow(op.inputs[0], -RISE[name], RISE[name])
 
     def _narrow(self, tensor, low, high):
-        if (
-            tensor not in self._makers
-            or len([name for name in self._readers[tensor] if name != "SHAPE"]) > 1
-        ):
+        if tensor not in self._makers:
+            return
+        if len([name for name in self._readers[tensor] if name != "SHAPE"]) > 1:
             return
         least, most = self._range(tensor)
         low, high = max(low, least), min(high, most)
@@ -124,9 +133,8 @@ class Graph:
     def _range(self, tensor):
         constant = self._buffers[self.tensors[tensor].buffer].data
         if constant is None:
-            return self.tensors[tensor].quantization.min[0], self.tensors[tensor].quantization.max[
-                0
-            ]
+            quantization = self.tensors[tensor].quantization
+            return quantization.min[0], quantization.max[0]
         values = np.frombuffer(constant, np.float32)
         return values.min(), values.max()
 

@@ -1,4 +1,4 @@
-"""Writes a model as a SavedModel with the contract's signatures."""
+"""Writes a model as a SavedModel."""
 
 from pathlib import Path
 
@@ -8,10 +8,17 @@ SERVING_DEFAULT = "sample"
 
 
 def write(model, path: Path) -> None:
-    """Writes ``saved_model.pb`` and its variables into a new directory; ``serving_default`` is ``sample``."""
+    """Writes the signatures of a model and their variables into a new directory.
+
+    The signature ``serving_default`` is ``sample``.
+
+    Args:
+        model: Model on the Keras runtime.
+        path: Directory to create, with ``saved_model.pb`` and ``variables``.
+    """
     module = tf.Module()
     functions = {name: model.concrete_function(name) for name in model.signatures()}
-    # Only the variables that the functions use: an adversarial artifact carries the generator alone.
+    # Only variables that the functions use, so that an adversarial artifact has no discriminator.
     module.used = [variable for function in functions.values() for variable in function.variables]
     tf.saved_model.save(
         module, str(path), signatures=functions | {"serving_default": functions[SERVING_DEFAULT]}

@@ -1,4 +1,7 @@
-"""Converts a SavedModel to TF Lite files with the same signatures, but those that draw noise: the caller gives z."""
+"""Converts a SavedModel to TF Lite files.
+
+They have the same signatures, except those that draw noise: the caller gives z instead.
+"""
 
 from pathlib import Path
 
@@ -13,22 +16,27 @@ PRECISIONS = ("float32", "float16", "int8")
 
 
 def convert(saved_model: Path, precision: str = "float32", samples: dict | None = None) -> bytes:
-    """Converts with TensorFlow Lite's built-in operations only, a dynamic batch, and float32 inputs and outputs.
+    """Converts a SavedModel to a TF Lite file with a dynamic batch.
+
+    It has only built-in operations of TensorFlow Lite, and float32 inputs and outputs.
 
     Args:
-        saved_model: directory of a SavedModel.
+        saved_model: Directory of a SavedModel.
         precision: "float32", "float16" (weights), or "int8" (weights and activations).
-        samples: for int8, what ``zoo.export.calibration.samples`` gives.
+        samples: Result of ``zoo.export.calibration.samples``, for int8.
+
+    Returns:
+        Content of the TF Lite file.
 
     Raises:
-        ValueError: where the precision is none of these, or int8 has no samples.
+        ValueError: If the precision is another one, or int8 has no samples.
     """
     if precision not in PRECISIONS:
         raise ValueError(
-            f"precision must be one of {', '.join(PRECISIONS)}, but it is {precision!r}."
+            f"precision must be one of {', '.join(PRECISIONS)}; received: {precision!r}."
         )
-    # From a SavedModel, not from concrete functions: those leave the variables of a Keras 3 model
-    # unset, and every answer NaN.
+    # A conversion of concrete functions would leave the variables of a Keras 3 model unset, and
+    # every output would be NaN.
     names = [
         name
         for name in signatures(saved_model)
@@ -39,7 +47,9 @@ def convert(saved_model: Path, precision: str = "float32", samples: dict | None 
     if precision == "int8":
         if samples is None or set(samples) != set(names):
             raise ValueError(
-                f"int8 takes its ranges from samples of {', '.join(names)}: give zoo.export.calibration.samples."
+                f"samples must be given for int8, for the signatures {', '.join(names)}; "
+                f"received: {'None' if samples is None else ', '.join(sorted(samples))}. "
+                "Use zoo.export.calibration.samples."
             )
         return with_constant_shapes(quantization.quantize(converter, samples))
     if precision == "float16":
@@ -49,15 +59,21 @@ def convert(saved_model: Path, precision: str = "float32", samples: dict | None 
 
 
 def with_constant_shapes(content: bytes) -> bytes:
-    """Gives each RESHAPE of a TF Lite model a constant shape, with -1 for the batch.
+    """Replaces the shape of each RESHAPE of a TF Lite model by a constant, with -1 for the batch.
 
     ``keras.layers.Reshape`` and ``Flatten`` compute the shape from the batch size at run time, so
-    that LiteRT knows the size of the result only then. ``Interpreter`` copes with that, but
-    ``CompiledModel`` and LiteRT.js leave such an output unwritten, without an error. What computed
-    the shapes is removed.
+    that LiteRT knows the size of the result only then. ``Interpreter`` supports this, but
+    ``CompiledModel`` and LiteRT.js do not write such an output, and raise no error. The operations
+    that computed the shapes are removed.
+
+    Args:
+        content: Content of a TF Lite file.
+
+    Returns:
+        Content of the new TF Lite file.
 
     Raises:
-        ValueError: where more of a shape than the batch is known only at run time.
+        ValueError: If a size other than the batch is known only at run time.
     """
     model = flatbuffer_utils.read_model_from_bytearray(bytearray(content))
     for graph in model.subgraphs:
@@ -90,7 +106,7 @@ def _make_shape_constant(model, graph, operation):
 
 
 def _remove_unread(graph):
-    """Removes the operations of a graph whose results neither an output nor another one needs."""
+    """Removes the operations whose results no output and no other operation needs."""
     needed, kept = {*graph.outputs}, []
     for operation in reversed(graph.operators):
         if needed & {*operation.outputs}:
@@ -100,5 +116,5 @@ def _remove_unread(graph):
 
 
 def signatures(saved_model: Path) -> list[str]:
-    """The names of the signatures of a SavedModel, sorted."""
+    """Returns the names of the signatures of a SavedModel, sorted."""
     return sorted(tf.saved_model.load(str(saved_model)).signatures)

@@ -112,7 +112,7 @@ class GenerativeModel(methods.Conditional, keras.Model):
         """Returns the inputs with which the activation ranges of an int8 file are measured.
 
         Args:
-            images: float32 ``(n, *image_shape)``, training images, or None where
+            images: float32 ``(n, *image_shape)``, training images, or None if
                 ``calibrates_on_images`` is False.
             condition: Condition of the images as inputs of a signature: {}, {"label": int32
                 ``(n,)``} or {"condition": float32 ``(n, *condition_shape)``}.

@@ -20,7 +20,7 @@ from zoo.serving.reading import dumps, short
 
 # Size of the pieces in which an answer is sent, in bytes.
 PIECE = 64 * 2**10
-# Pages must work without a network, so that they may not load anything, such as a logo, from another
+# The pages must work without a network, so that they may not load a logo, for example, from another
 # host.
 POLICY = (b"content-security-policy", b"default-src 'self' 'unsafe-inline' blob: data:")
 

@@ -34,7 +34,7 @@ def read(model, body: bytearray) -> reading.Call:
 
 
 def _columns(instances, names: list[str]) -> dict:
-    """Converts rows to columns. A row is an object of the inputs, or the value of a single input."""
+    """Converts rows to columns. A row is an object of inputs, or the value of a single input."""
     if not isinstance(instances, list) or not instances:
         raise Refused(f"instances must be a list of rows; received: {reading.short(instances)}.")
     if len(names) == 1 and not isinstance(instances[0], dict):

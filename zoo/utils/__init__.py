@@ -1,1 +1,1 @@
-"""Utilities that every part of the package shares."""
+"""Utilities for all parts of the package."""

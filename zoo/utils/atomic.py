@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, while others may be reading them."""
+"""Atomic writing of files and folders, which other processes may read at the same time."""
 
 import errno
 import os
@@ -12,13 +12,18 @@ FULL = tuple(os.strerror(code) for code in (errno.ENOSPC, errno.EDQUOT, errno.EF
 
 @contextmanager
 def atomic_write(path: Path):
-    """Gives a temporary sibling to write, file or directory, which takes its place in one rename.
+    """Yields a temporary path in the same folder, which is renamed to ``path`` at the end.
 
-    Its name keeps the suffix, by which a writer may choose its format, and is no integer, which TF
-    Serving would take for a version.
+    The block writes a file or a directory to the temporary path. Its name has the suffix of
+    ``path``, from which a writer may choose the format. It is not an integer, which TF Serving
+    would load as a version. If the block fails, the temporary path is removed and ``path`` is left
+    as it was.
+
+    Args:
+        path: File or directory to write.
 
     Raises:
-        OSError: where it cannot be written, with a sentence that names the path.
+        OSError: If it cannot be written. The message names the path.
     """
     partial = path.with_name(f".{path.stem}.{uuid.uuid4().hex}.partial{path.suffix}")
     try:
@@ -31,15 +36,15 @@ def atomic_write(path: Path):
 
 @contextmanager
 def plain_write_errors(path):
-    """Turns a failure to write, of whichever library, into one sentence that names the path.
+    """Converts write errors of any library to OSError with a message that names the path.
 
     Raises:
-        OSError: where the block fails because a file cannot be written.
+        OSError: If the block fails because a file cannot be written.
     """
     try:
         yield
     except Exception as error:
-        # TensorFlow's errors are no OSError, and some libraries' OSErrors have no number.
+        # TensorFlow's errors are not OSError, and the OSError of some libraries has no errno.
         reason = os.strerror(error.errno) if getattr(error, "errno", None) else None
         reason = reason or next((reason for reason in FULL if reason in str(error)), None)
         if reason is None:
@@ -50,10 +55,10 @@ def plain_write_errors(path):
 
 @contextmanager
 def new_folder(path: Path):
-    """Makes a folder and its parents, and removes those that it made where the block fails.
+    """Creates a folder and its parents. If the block fails, it removes those that it created.
 
     Raises:
-        OSError: where there cannot be such a folder.
+        OSError: If the folder cannot be created.
     """
     made = [parent for parent in (path, *path.parents) if not parent.exists()]
     try:
@@ -65,7 +70,7 @@ def new_folder(path: Path):
         yield
     except BaseException:
         for parent in made:
-            # Not where another process writes there by now.
+            # Another process may have written there in the meantime.
             if parent.is_dir() and not any(parent.iterdir()):
                 parent.rmdir()
         raise

@@ -1,20 +1,24 @@
-"""The whole stack: what the package needs beyond a light install, which draws on LiteRT, NumPy, Pillow and click alone."""
+"""Packages of the full install.
+
+A light install, which only samples on LiteRT, needs just LiteRT, NumPy, Pillow and click.
+"""
 
 from contextlib import contextmanager
 
 
 @contextmanager
 def full_install_required():
-    """Runs what may need the whole stack.
+    """Converts a failed import in the block to an error that says how to install the package.
 
     Raises:
-        ModuleNotFoundError: where a package is missing, with the command that installs it.
+        ModuleNotFoundError: If a package is missing.
     """
     try:
         yield
     except ModuleNotFoundError as error:
         extra = "[serve]" if error.name == "kserve" else ""
         raise ModuleNotFoundError(
-            f"This needs {error.name}, which is not installed: 'pip install .{extra}' in zoo's repository installs all.",
+            f"This needs {error.name}, which is not installed. Install all packages by "
+            f"'pip install .{extra}' in zoo's repository.",
             name=error.name,
         ) from error

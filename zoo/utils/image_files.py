@@ -1,4 +1,4 @@
-"""Images as files, by Pillow."""
+"""Image files, read and written by Pillow."""
 
 import math
 from pathlib import Path
@@ -9,7 +9,7 @@ from PIL import Image
 from zoo.utils.atomic import atomic_write
 
 MARGIN = 2
-# The format of each suffix, and its settings: without them a picture would lose sharpness.
+# Format and settings of each suffix. With Pillow's defaults JPEG and WebP images lose sharpness.
 FORMATS = {
     ".png": {"format": "PNG"},
     ".jpg": {"format": "JPEG", "quality": 95, "subsampling": 0},
@@ -22,7 +22,12 @@ FORMATS = {
 
 
 def sheet(images: np.ndarray, columns: int | None = None) -> Image.Image:
-    """Lays images ``(n, height, width, channels)`` in [0, 1] out on a grid, row by row; as square as it goes by default."""
+    """Arranges images on a grid, row by row, with a margin.
+
+    Args:
+        images: float ``(n, height, width, channels)`` in [0, 1].
+        columns: Number of columns. Defaults to the square root of n, rounded up.
+    """
     n, height, width, channels = images.shape
     columns = columns or math.ceil(math.sqrt(n))
     rows = math.ceil(n / columns)
@@ -32,19 +37,17 @@ def sheet(images: np.ndarray, columns: int | None = None) -> Image.Image:
         np.uint8,
     )
     for i, image in enumerate(np.round(images * 255).astype(np.uint8)):
-        top, left = (
-            MARGIN + i // columns * (height + MARGIN),
-            MARGIN + i % columns * (width + MARGIN),
-        )
+        top = MARGIN + i // columns * (height + MARGIN)
+        left = MARGIN + i % columns * (width + MARGIN)
         pixels[top : top + height, left : left + width] = image
     return Image.fromarray(pixels[..., 0] if channels == 1 else pixels)
 
 
 def file_format(path) -> dict:
-    """The format that the suffix of a file's name stands for, as Pillow's ``save`` takes it.
+    """Returns the arguments of Pillow's ``save`` for the suffix of a file name.
 
     Raises:
-        ValueError: where the suffix stands for none.
+        ValueError: If the suffix is not one of ``FORMATS``.
     """
     path = Path(path)
     if path.suffix.lower() not in FORMATS:
@@ -55,17 +58,28 @@ def file_format(path) -> dict:
 
 
 def write(picture: Image.Image, path) -> None:
-    """Writes a picture in the format of its suffix (see ``file_format``), whole or not at all."""
+    """Writes a picture atomically, in the format of the file name's suffix.
+
+    Raises:
+        ValueError: If the suffix is not one of ``FORMATS``.
+        OSError: If the file cannot be written.
+    """
     settings = file_format(path)
     with atomic_write(Path(path)) as partial:
         picture.save(partial, **settings)
 
 
 def read(path, shape: tuple) -> np.ndarray:
-    """Reads a picture as one image of a given (height, width, channels), float32 in [0, 1].
+    """Reads a picture as a float32 image in [0, 1].
+
+    Args:
+        path: Image file.
+        shape: (height, width, channels) of the result. With one channel a colour picture is
+            converted to grey.
 
     Raises:
-        ValueError: where the file is no picture, or one of another size.
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is not a picture, or has another size.
     """
     try:
         with Image.open(path) as picture:
@@ -73,9 +87,10 @@ def read(path, shape: tuple) -> np.ndarray:
     except FileNotFoundError:
         raise
     except OSError as error:
-        raise ValueError(f"{path} is not a picture that can be read ({error}).") from error
+        raise ValueError(f"{path} must be a picture that Pillow can read ({error}).") from error
     if picture.size != (shape[1], shape[0]):
         raise ValueError(
-            f"{path} is {picture.size[0]}x{picture.size[1]}, but the model takes {shape[1]}x{shape[0]} pixels."
+            f"{path} must have {shape[1]}x{shape[0]} pixels for this model; "
+            f"received: {picture.size[0]}x{picture.size[1]}."
         )
     return (np.asarray(picture, np.float32) / 255).reshape(shape)

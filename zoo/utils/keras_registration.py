@@ -1,8 +1,8 @@
-"""Registration of the model classes with Keras, as soon as a process imports both.
+"""Registration of the model classes with Keras.
 
-``keras.saving.load_model`` finds a class by the name under which it was registered, and a class is
-registered when its module is imported. ``import zoo`` must not import TensorFlow, so the modules
-are imported when Keras is. This module imports only the standard library.
+``keras.saving.load_model`` finds a class by its registered name, and a class is registered when its
+module is imported. ``import zoo`` must not import TensorFlow, so that the modules are imported when
+Keras is imported. This module imports only the standard library.
 """
 
 import contextlib
@@ -11,9 +11,13 @@ import sys
 
 
 class KerasHook:
-    """Finder on ``sys.meta_path`` that registers the models when Keras is imported, and then leaves."""
+    """Finder on ``sys.meta_path`` that registers the models after Keras is imported.
+
+    It then removes itself.
+    """
 
     def find_spec(self, name, path=None, target=None):
+        """Returns the spec of Keras from the other finders, and None for other modules."""
         if name != "keras":
             return None
         others = [finder for finder in sys.meta_path if finder is not self]
@@ -28,9 +32,9 @@ class KerasHook:
         return spec
 
     def _follow(self, loader):
-        """Lets ``register_models`` follow a loader's ``exec_module``, once.
+        """Makes the loader's next ``exec_module`` call ``register_models`` at its end.
 
-        The loader itself stays in place, because others ask it for the package's source and
+        The loader is not replaced, because other code asks it for the package's source and
         resources.
         """
         execute = loader.exec_module
@@ -38,7 +42,7 @@ class KerasHook:
         def exec_module(module):
             loader.exec_module = execute
             execute(module)
-            with contextlib.suppress(ValueError):  # A second import of Keras has removed the hook.
+            with contextlib.suppress(ValueError):  # A second import of Keras may have removed it.
                 sys.meta_path.remove(self)
             register_models()
 
@@ -49,7 +53,7 @@ _HOOK = KerasHook()
 
 
 def register_with_keras() -> None:
-    """Registers the model classes now if Keras is imported, otherwise as soon as it is."""
+    """Registers the model classes now, or when Keras is imported."""
     if sys.modules.get("keras"):
         register_models()
     elif _HOOK not in sys.meta_path:
@@ -57,8 +61,8 @@ def register_with_keras() -> None:
 
 
 def register_models() -> None:
-    """Imports the modules of the model classes, where Keras runs on TensorFlow."""
-    # Without TensorFlow Keras itself is still of use, and zoo.load says which package is missing.
+    """Imports the modules of the model classes, if Keras runs on TensorFlow."""
+    # Without TensorFlow the import of Keras must still work. zoo.load names the missing package.
     with contextlib.suppress(ImportError):
         if importlib.import_module("keras").config.backend() == "tensorflow":
             importlib.import_module("zoo.models")

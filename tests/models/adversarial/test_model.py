@@ -462,7 +462,11 @@ def test_the_transposed_convolution_is_keras_s_in_training_and_out_of_it(kernel,
         (GAN, {"latent_dim": 0}, "latent_dim must be an integer of at least 1"),
         (GAN, {"num_classes": 0}, "num_classes must be an integer of at least 1"),
         (GAN, {"seed": -1}, "seed must be an integer of at least 0"),
-        (DCGAN, {"filters": (8,) * 5}, "from 28x28 to 2 cells a side or more"),
+        (
+            DCGAN,
+            {"filters": (8,) * 5},
+            "grid of 28x28, which must keep at least 2 rows and columns",
+        ),
         (DCGAN, {"filters": ()}, "filters must have at least 1 element"),
         (
             GAN,
