@@ -17,7 +17,6 @@ import argparse
 import keras
 
 import zoo
-from zoo import datasets
 from zoo.utils import image_files
 
 BATCH = 100
@@ -27,8 +26,7 @@ ENOUGH_STEPS = 1200
 
 def first(n, dataset, split):
     """Returns the first n images of a split, float32 in [0, 1], and their labels."""
-    images, labels = datasets.load(dataset, split)
-    return images[:n], labels[:n]
+    return zoo.data.tfds(dataset, f"{split}[:{n}]").first()
 
 
 def main():

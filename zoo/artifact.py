@@ -28,11 +28,7 @@ TFLITE_RUNTIMES = ("litert", "litert-int8")
 
 
 def versions(paths) -> list[int]:
-    """Returns the numbers of the versions to which relative paths such as "2/saved_model.pb" belong.
-
-    Returns:
-        The numbers, ascending.
-    """
+    """Returns the numbers of versions, ascending, from paths such as "2/saved_model.pb"."""
     return sorted({int(Path(path).parts[0]) for path in paths if Path(path).parts[0].isdecimal()})
 
 

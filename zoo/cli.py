@@ -24,6 +24,7 @@ class Labels(click.ParamType):
     name = "labels"
 
     def convert(self, value, param, ctx):
+        """Converts the text to a list of integers."""
         numbers = []
         for part in value.split(","):
             first, _, last = part.partition("-")
@@ -362,6 +363,7 @@ class Progress:
         self._reports = {}
 
     def __call__(self, metric: str, done: int, total: int) -> None:
+        """Reports that a number of a metric's parts is done."""
         reports = self._reports.setdefault(metric, [])
         reports.append((time.monotonic(), done))
         text = f"{metric}: {done} of {total}"

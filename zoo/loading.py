@@ -101,6 +101,7 @@ class Artifact(StoredModel):
 
     @cached_property
     def card(self):
+        """Card of the artifact."""
         return catalog.Card.read(self.path / artifact.CARD)
 
     @cached_property
@@ -109,6 +110,7 @@ class Artifact(StoredModel):
 
     @property
     def runtimes(self):
+        """Runtimes for which the card lists a file."""
         return tuple(
             runtime
             for runtime in RUNTIMES
@@ -116,9 +118,11 @@ class Artifact(StoredModel):
         )
 
     def problems(self):
+        """Compares the files with the card."""
         return catalog.problems_in(self.path)
 
     def artifact(self, folder):
+        """Returns the artifact's own folder."""
         return self.path
 
     def _load(self, runtime):
@@ -153,6 +157,7 @@ class CatalogModel(Artifact):
     """An artifact of the catalog, whose folder has the name of the model."""
 
     def problems(self):
+        """Compares the files with the card, and the card with the name."""
         return catalog.problems(self.name)
 
 
@@ -164,11 +169,13 @@ class KerasFile(StoredModel):
 
     @cached_property
     def card(self):
+        """Card made from the model."""
         from zoo import publishing
 
         return publishing.card_of(self._model, self.name, self._recipe())
 
     def artifact(self, folder):
+        """Writes an artifact that is not measured into a new folder, and returns the folder."""
         from zoo import publishing
 
         publishing.write_unmeasured(self._model, self.card, folder)

@@ -43,6 +43,7 @@ class MemorySource(Source):
         return len(self._images)
 
     def batches(self, batch_size, seed=None, start_step=0, shard=(0, 1)):
+        """Returns batches, see ``Source.batches``."""
         images = tf.constant(self._images)
         conditions = None if self._conditions is None else tf.constant(self._conditions)
 
@@ -55,6 +56,7 @@ class MemorySource(Source):
         return index_batches(self, batch_size, seed, start_step, shard).map(gather).prefetch(2)
 
     def first(self, n=None):
+        """Returns the first n images and their conditions, see ``Source.first``."""
         images = self._images[:n]
         if images.dtype == np.uint8:
             images = images / np.float32(255)

@@ -1,4 +1,4 @@
-"""Interface of data sources, and the order in which sources with random access give their images."""
+"""Interface of data sources, and the order of the images of sources with random access."""
 
 import numpy as np
 import tensorflow as tf

@@ -33,6 +33,8 @@ class Binarized(View):
     """
 
     def batches(self, batch_size, seed=None, start_step=0, shard=(0, 1)):
+        """Returns batches, see ``Source.batches``."""
+
         def draw(step, *element):
             images, *condition = element
             uniform = (
@@ -66,6 +68,7 @@ class Binarized(View):
         return tf.reshape(flat, [-1, *self.image_shape])
 
     def first(self, n=None):
+        """Returns the first n images and their conditions, see ``Source.first``."""
         images, conditions = self.source.first(n)
         return binarize(images), conditions
 
@@ -108,10 +111,12 @@ class WithPatch(View):
         return images, images[:, self._rows, self._columns]
 
     def batches(self, batch_size, seed=None, start_step=0, shard=(0, 1)):
+        """Returns batches, see ``Source.batches``."""
         batches = self.source.batches(batch_size, seed, start_step, shard)
         return batches.map(self._with_patch)
 
     def first(self, n=None):
+        """Returns the first n images and their conditions, see ``Source.first``."""
         return self._with_patch(*self.source.first(n))
 
 

@@ -1,4 +1,4 @@
-"""Evaluation metrics: a recipe names the metrics and their settings, and a card holds the values."""
+"""Evaluation metrics: a recipe names them with their settings, and a card holds the values."""
 
 from zoo.evaluation.evaluate import METRICS, better, choose, evaluate, measure
 from zoo.evaluation.metric import Metric

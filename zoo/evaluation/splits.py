@@ -21,7 +21,13 @@ class Splits:
 
     @classmethod
     def of_recipe(cls, recipe, data_dir=None, test="test") -> "Splits":
-        """Returns the splits of a recipe's data set, with any split in the role of the test images."""
+        """Returns the splits of a recipe's data set.
+
+        Args:
+            recipe: The recipe.
+            data_dir: Folder in which tensorflow-datasets keeps its data.
+            test: Split in the role of the test images.
+        """
         names = {"test": test, "train": recipe.split, "validation": recipe.validation}
         return cls(lambda split: recipe.source(split, data_dir), names)
 

@@ -9,7 +9,7 @@ SAMPLES = 300
 
 
 def samples(model, source=None) -> dict:
-    """Returns inputs of each signature of a TF Lite file, see ``GenerativeModel.calibration_inputs``.
+    """Returns inputs of each signature of a TF Lite file.
 
     Args:
         model: On the Keras runtime.
@@ -17,7 +17,8 @@ def samples(model, source=None) -> dict:
             ``calibrates_on_images`` is False.
 
     Returns:
-        {signature: {input: array}}, ``SAMPLES`` rows, or as many as the source has.
+        {signature: {input: array}} of ``GenerativeModel.calibration_inputs``, ``SAMPLES`` rows, or
+        as many as the source has.
 
     Raises:
         ValueError: If the model needs images and there is no source, or it has other images.

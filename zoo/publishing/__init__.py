@@ -1,4 +1,4 @@
-"""Publishing: a trained model becomes an artifact with card, SavedModel, TF Lite files and sheet."""
+"""Publishing of a trained model as an artifact: card, SavedModel, TF Lite files and sheet."""
 
 from zoo.publishing.card import card_of
 from zoo.publishing.publish import publish, publish_with_card

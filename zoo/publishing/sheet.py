@@ -7,7 +7,7 @@ MOST_COLUMNS = 20
 
 
 def sample_sheet(model, source=None):
-    """Draws a sheet of samples of seeds 0, 1, 2, …
+    """Draws a sheet of samples of the first seeds.
 
     Args:
         model: On any runtime.
@@ -28,8 +28,8 @@ def sample_sheet(model, source=None):
     if model.condition_shape:
         if source is None:
             raise ValueError(
-                "data must be given for a model that is conditional on a tensor, because the sample "
-                "sheet needs conditions; received: None."
+                "data must be given for a model that is conditional on a tensor, because the "
+                "sample sheet needs conditions; received: None."
             )
         _, condition = source.first(ROWS)
         condition = condition.repeat(columns, axis=0)

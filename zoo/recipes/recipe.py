@@ -148,11 +148,14 @@ class Recipe:
         return sum(epochs for epochs, _, _ in self.cycles)
 
     def source(self, split: str, data_dir: str | None = None):
-        """Returns a split of the data set as a ``zoo.data.Source``, binarized if the recipe says so.
+        """Returns a split of the data set, binarized if the recipe says so.
 
         Args:
             split: A split of tensorflow-datasets.
             data_dir: Folder in which tensorflow-datasets keeps its data.
+
+        Returns:
+            A ``zoo.data.Source``.
 
         Raises:
             FileNotFoundError: If the data are not on this machine and cannot be downloaded.

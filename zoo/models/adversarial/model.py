@@ -178,6 +178,7 @@ class AdversarialModel(methods.Decodes, base.GenerativeModel):
 
     @property
     def evaluation_metrics(self):
+        """Metrics of ``zoo.evaluation`` and their settings, for a model without a recipe."""
         return {"nearest_neighbor": {}} if self.num_classes else {}
 
     def optimizers(self):

@@ -141,6 +141,7 @@ class VariationalModel(
 
     @property
     def evaluation_metrics(self):
+        """Metrics of ``zoo.evaluation`` and their settings, for a model without a recipe."""
         return {"nll": {"samples": 500}} | self.likelihood.evaluation_metrics
 
     def adapt(self, images) -> None:
