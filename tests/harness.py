@@ -1,14 +1,10 @@
 """Small models of every kind, their inputs, and the checks that every model must pass."""
 
-import inspect
-from dataclasses import replace
-
 import numpy as np
 from ai_edge_litert.compiled_model import CompiledModel
 from ai_edge_litert.tensor_buffer import TensorBuffer
 from tensorflow.lite.tools import flatbuffer_utils
 
-from zoo import recipes
 from zoo.inference import noise
 from zoo.inference.litert import LiteRT
 from zoo.models import CVAE, DCGAN, GAN, VAE
@@ -104,17 +100,6 @@ def answers(model, inputs) -> dict:
     return drawing | {
         name: model.compute(name, given) for name, given in inputs.items() if name not in drawing
     }
-
-
-def recipe(model):
-    """Returns a recipe on MNIST whose family and arguments are those of the model."""
-    arguments = inspect.signature(type(model)).parameters
-    config = {
-        name: value
-        for name, value in model.get_config().items()
-        if name in arguments and value is not None
-    }
-    return replace(recipes.named("vae_mnist"), family=type(model).__name__, model=config)
 
 
 class Compiled:

@@ -12,7 +12,7 @@ from ai_edge_litert.interpreter import Interpreter
 import zoo
 from tests import harness
 from tests.conftest import FIXTURE, nightly_except
-from zoo import catalog, datasets, evaluation, recipes
+from zoo import artifact, catalog, evaluation, recipes
 from zoo.inference import noise
 from zoo.inference.litert import LiteRT
 from zoo.inference.methods import Encodes
@@ -48,8 +48,7 @@ def model(name):
 def batch(name):
     """Returns 100 test images, binarized if the training images were, and their labels."""
     recipe = recipes.named(name)
-    images, labels = datasets.load(recipe.dataset, "test", FIXTURE)
-    return (datasets.binarize(images) if recipe.binarize else images), labels
+    return recipe.source("test", FIXTURE).first()
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +64,7 @@ def expected(model, inputs):
 
 def test_there_are_models_and_each_has_a_recipe():
     assert NAMES
-    assert set(NAMES) <= set(recipes.RECIPES)
+    assert set(NAMES) <= set(recipes.list_recipes())
 
 
 def test_files_are_those_of_the_card(name):
@@ -91,7 +90,7 @@ def test_saved_model_answers_as_keras_does(folder, inputs, expected):
 
 @COSTLY
 def test_tflite_float16_answers_as_keras_does(folder, inputs, expected):
-    lite = LiteRT(folder / "1" / "assets.extra" / "model.tflite")
+    lite = LiteRT(catalog.file(folder.name, "litert"))
     for signature in lite.signatures:
         for output, value in lite(signature, inputs[signature]).items():
             tolerance = {"images": (0, 2e-3), "score": (1e-3, 0)}.get(output, (0, 1e-2))
@@ -100,37 +99,37 @@ def test_tflite_float16_answers_as_keras_does(folder, inputs, expected):
 
 @COSTLY
 def test_tflite_int8_stays_close_on_images(folder, inputs, expected):
-    lite = LiteRT(folder / "1" / "assets.extra" / "model_int8.tflite")
+    lite = LiteRT(catalog.file(folder.name, "litert-int8"))
     for signature in {"decode", "reconstruct"} & set(lite.signatures):
         difference = lite(signature, inputs[signature])["images"] - expected[signature]["images"]
         assert np.abs(difference).mean() <= 0.02
 
 
 def test_tflite_int8_is_full_integer(folder):
-    harness.check_full_integer(folder / "1" / "assets.extra" / "model_int8.tflite")
+    harness.check_full_integer(catalog.file(folder.name, "litert-int8"))
 
 
 @COSTLY
-@pytest.mark.parametrize("file", ["model.tflite", "model_int8.tflite"])
-def test_tflite_files_answer_alike_on_both_interfaces_of_litert(folder, inputs, file):
-    harness.check_interfaces(folder / "1" / "assets.extra" / file, inputs)
+@pytest.mark.parametrize("runtime", artifact.TFLITE_RUNTIMES)
+def test_tflite_files_answer_alike_on_both_interfaces_of_litert(folder, inputs, runtime):
+    harness.check_interfaces(catalog.file(folder.name, runtime), inputs)
 
 
-@pytest.mark.parametrize("file", ["model.tflite", "model_int8.tflite"])
-def test_no_output_of_a_tflite_file_gets_its_shape_at_run_time(folder, file):
-    found = harness.reshapes(folder / "1" / "assets.extra" / file)
-    assert all(constant for constant, is_output in found if is_output)
+@pytest.mark.parametrize("runtime", artifact.TFLITE_RUNTIMES)
+def test_no_output_of_a_tflite_file_gets_its_shape_at_run_time(folder, runtime):
+    found = harness.reshapes(catalog.file(folder.name, runtime))
+    assert all(constant for constant, _ in found)
 
 
 @COSTLY
-@pytest.mark.parametrize("file", ["model.tflite", "model_int8.tflite"])
+@pytest.mark.parametrize("runtime", artifact.TFLITE_RUNTIMES)
 def test_tflite_files_have_the_signatures_and_builtin_operations_only(
-    folder, model, inputs, expected, file
+    folder, model, inputs, expected, runtime
 ):
-    path = folder / "1" / "assets.extra" / file
-    # Older exports compute shapes inside a network at run time.
-    known = harness.OPERATIONS | {"PACK", "SHAPE"}
-    assert {name for _, name, _, _ in harness.operations(path)} <= known
+    path = catalog.file(folder.name, runtime)
+    assert {
+        name.removeprefix("prior ") for _, name, _, _ in harness.operations(path)
+    } <= harness.OPERATIONS
     interpreter = Interpreter(str(path))
     listed = interpreter.get_signature_list()
     assert set(listed) == set(model.signatures()) - DRAWING
@@ -219,12 +218,12 @@ def test_the_card_is_complete(name, folder, model):
     assert card.name == name
     assert card.parameters == model.parameters
     assert 0 < card.parameters["generator"] < card.parameters["total"] <= model.count_params()
-    assert recipes.from_json(card.recipe) == recipes.named(name)
+    assert recipes.Recipe.from_json(card.recipe) == recipes.named(name)
     assert card.recipe["wall_clock_seconds"] > 0
     measured = list(recipes.named(name).metrics)
-    integer = [
-        f"{metric}@litert-int8" for metric in measured if metric in evaluation.ON_ANY_RUNTIME
-    ]
+    lite, splits = zoo.load(name, "litert"), evaluation.Splits.of_recipe(recipes.named(name))
+    chosen = evaluation.choose(name, recipes.named(name).metrics, None, lite, splits, "litert-int8")
+    integer = [f"{metric}@litert-int8" for metric in chosen]
     assert integer
     assert [metric["name"] for metric in card.metrics] == measured + integer
     for metric in card.metrics:
@@ -289,25 +288,21 @@ def test_a_shipped_model_is_compiled_with_a_fresh_optimizer(model):
 
 
 def test_all_together_stay_small():
-    assert sum(path.stat().st_size for path in catalog.root().rglob("*") if path.is_file()) < 160e6
+    files = [path for path in catalog.package_root().rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) < 160e6
 
 
 @pytest.fixture
 def copied(tmp_path, monkeypatch):
     """Copies one model, which a test may damage, to a catalog of its own."""
     shutil.copytree(catalog.directory(NAMES[0]), tmp_path / NAMES[0])
-    monkeypatch.setattr(catalog, "root", lambda: tmp_path)
+    monkeypatch.setattr(catalog, "package_root", lambda: tmp_path)
     return tmp_path / NAMES[0]
 
 
 @pytest.mark.parametrize(
     ("runtime", "file"),
-    [
-        ("keras", "assets.extra/model.keras"),
-        ("litert", "assets.extra/model.tflite"),
-        ("litert-int8", "assets.extra/model_int8.tflite"),
-        ("saved_model", "saved_model.pb"),
-    ],
+    artifact.FILES.items(),
 )
 def test_a_damaged_or_missing_file_is_never_parsed(copied, runtime, file):
     path = copied / "1" / file
@@ -363,10 +358,14 @@ def test_wrong_names_get_the_nearest():
 @pytest.mark.data
 @pytest.mark.nightly
 def test_evaluate_gives_the_figures_of_the_card_again(name, model):
-    recipe, integer = recipes.named(name), zoo.load(name, "litert-int8")
-    measured = evaluation.evaluate(model, name, recipe) + evaluation.evaluate(
-        integer, name, recipe, runtime="litert-int8"
-    )
+    recipe, measured = recipes.named(name), []
+    splits = evaluation.Splits.of_recipe(recipe)
+    for runtime in ("keras", "litert-int8"):
+        on = model if runtime == "keras" else zoo.load(name, runtime)
+        chosen = evaluation.choose(name, recipe.metrics, None, on, splits, runtime)
+        measured += evaluation.evaluate(
+            on, name, chosen, splits, anchors=recipe.anchors, runtime=runtime
+        )
     stated = zoo.info(name).metrics
     assert [metric["command"] for metric in measured] == [metric["command"] for metric in stated]
     for ours, theirs in zip(measured, stated):

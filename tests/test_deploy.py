@@ -162,7 +162,7 @@ def test_a_session_draws_the_images_of_the_seeds(name, alone):
 
 
 def models_config():
-    config = (catalog.root() / "models.config").read_text()
+    config = (catalog.package_root() / "models.config").read_text()
     return text_format.Parse(
         config, model_server_config_pb2.ModelServerConfig()
     ).model_config_list.config

@@ -207,7 +207,7 @@ def test_the_readme_sets_up_and_tests_in_one_line_each():
 
 def test_the_table_is_that_of_the_cards():
     import zoo
-    from zoo import publishing
+    from zoo.publishing import table
 
-    table = README.partition(f"{publishing.TABLE_START}\n")[2].partition(publishing.TABLE_END)[0]
-    assert table == publishing.table(map(zoo.info, zoo.list_models()))
+    written = README.partition(f"{table.START}\n")[2].partition(table.END)[0]
+    assert written == table.table(map(zoo.info, zoo.list_models()))

@@ -12,7 +12,8 @@ import zoo
 from tests import harness
 from tests.conftest import FIXTURE
 from tests.training.test_training import SMALL
-from zoo import catalog, loading, recipes, training
+from zoo import artifact, catalog, loading, training
+from zoo.recipes import Recipe
 
 MODEL = harness.MODELS["cvae_patch"]
 
@@ -24,7 +25,7 @@ def folder(tmp_path_factory):
     keras.utils.set_random_seed(0)
     training.train(SMALL, folder / "run", data_dir=FIXTURE, verbose=0)
     shutil.copytree(folder / "run", folder / "stopped")
-    (folder / "stopped" / training.MODEL).unlink()
+    training.Run(folder / "stopped").model.unlink()
     MODEL().save(folder / "file.keras")
     shutil.copytree(catalog.directory("cvae_mnist"), folder / "artifact")
     return folder
@@ -60,7 +61,7 @@ def test_a_path_object_names_a_model_too(folder):
 
 
 def test_the_folder_of_an_artifact_loads_on_every_runtime():
-    for runtime in loading.RUNTIMES:
+    for runtime in artifact.RUNTIMES:
         ours, theirs = (zoo.load(name, runtime).sample(2) for name in ("artifact", "cvae_mnist"))
         np.testing.assert_array_equal(ours, theirs)
 
@@ -75,8 +76,8 @@ def test_a_catalog_name_wins_over_a_folder_and_a_dot_names_the_folder(
 
 
 def test_the_card_of_a_run_has_its_recipe_and_no_metrics():
-    card, lines = zoo.info("run"), training.history("run")
-    assert recipes.from_json(card.recipe) == SMALL
+    card, lines = zoo.info("run"), training.Run("run").history()
+    assert Recipe.from_json(card.recipe) == SMALL
     assert card.recipe["wall_clock_seconds"] == round(sum(line["seconds"] for line in lines))
     assert (card.name, card.family, card.dataset, card.latent_dim, card.num_classes) == (
         "run",
@@ -108,7 +109,7 @@ def test_the_card_of_a_keras_file_is_null_where_nothing_is_known():
 
 @pytest.mark.parametrize("name", ["run", "file.keras"])
 def test_a_run_or_a_keras_file_becomes_an_artifact_that_answers_alike(name, tmp_path):
-    written = loading.as_artifact(name, tmp_path / "written")
+    written = loading.find(name).artifact(tmp_path / "written")
     assert written == tmp_path / "written"
     assert loading.find(written).problems() == []
     np.testing.assert_allclose(
@@ -119,8 +120,11 @@ def test_a_run_or_a_keras_file_becomes_an_artifact_that_answers_alike(name, tmp_
 
 
 def test_an_artifact_is_served_from_its_own_folder(folder, tmp_path):
-    assert loading.as_artifact("cvae_mnist", tmp_path / "none") == catalog.directory("cvae_mnist")
-    assert loading.as_artifact("artifact", tmp_path / "none").resolve() == folder / "artifact"
+    shipped, copied = (
+        loading.find(name).artifact(tmp_path / "none") for name in ("cvae_mnist", "artifact")
+    )
+    assert shipped == catalog.directory("cvae_mnist")
+    assert copied.resolve() == folder / "artifact"
     assert not any(tmp_path.iterdir())
 
 

@@ -184,17 +184,17 @@ def test_without_the_whole_stack_a_command_says_how_to_install_it(arguments, pac
     assert not any(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("call", [f"zoo.load({NAME!r})", "zoo.models", "zoo.datasets"])
+@pytest.mark.parametrize("call", [f"zoo.load({NAME!r})", "zoo.models", "zoo.data"])
 def test_without_the_whole_stack_python_says_how_to_install_it(call):
     code = LACKING + f"import zoo\ntry: {call}\nexcept ModuleNotFoundError as error: print(error)"
-    package = "tensorflow" if call == "zoo.datasets" else "keras"
+    package = "tensorflow" if call == "zoo.data" else "keras"
     assert run(code) == f"{SENTENCE.format(package, '')}\n"
 
 
 def test_dir_lists_what_the_package_offers():
     assert {*zoo.__all__, "__version__"} <= set(dir(zoo))
     run(
-        "import sys, zoo; assert {'models', 'datasets'} <= set(dir(zoo)); "
+        "import sys, zoo; assert {'models', 'data'} <= set(dir(zoo)); "
         "assert 'keras' not in sys.modules"
     )
 
@@ -278,7 +278,7 @@ def test_the_light_install_of_the_readme(tmp_path):
 
 
 @pytest.mark.nightly
-@pytest.mark.parametrize("module", ["models", "datasets"])
+@pytest.mark.parametrize("module", ["models", "data"])
 def test_submodules_come_when_they_are_asked_for(module):
     run(f"import zoo; zoo.{module}")
 

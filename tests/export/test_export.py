@@ -13,8 +13,9 @@ import pytest
 import tensorflow as tf
 
 from tests import harness
-from tests.conftest import FIXTURE, ROOT, nightly_except
+from tests.conftest import ROOT, nightly_except
 from zoo import export
+from zoo.data import MemorySource
 from zoo.export import calibration, saved_model, tflite
 from zoo.inference.litert import LiteRT
 from zoo.inference.saved_model import SavedModel
@@ -35,7 +36,7 @@ def test_every_kind_of_model_answers_alike_on_every_runtime(kind, digits, tmp_pa
     for name in {"sample", "decode", "encode", "reconstruct"} & set(inputs):
         for output, value in served(name, inputs[name]).items():
             np.testing.assert_allclose(value, expected[name][output], rtol=0, atol=1e-5)
-    samples = calibration.samples(model, harness.recipe(model), FIXTURE)
+    samples = calibration.samples(model, MemorySource(*digits))
     for precision in tflite.PRECISIONS:
         path = tmp_path / "model.tflite"
         path.write_bytes(tflite.convert(tmp_path / "1", precision, samples))

@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 import zoo
 from tests import harness
 from tests.conftest import FIXTURE, ROOT, nightly_except
-from zoo import catalog, datasets, recipes
+from zoo import catalog, data, recipes
 
 NAMES = zoo.list_models()
 
@@ -71,7 +71,7 @@ def given_to(port):
 
     def inputs(name):
         recipe = recipes.named(name)
-        images, labels = datasets.load(recipe.dataset, "test", FIXTURE)
+        images, labels = data.tfds(recipe.dataset, "test", FIXTURE).first()
         return harness.signature_inputs(zoo.load(name), images, labels)
 
     return inputs
@@ -126,8 +126,8 @@ def test_tensors_may_be_nested_and_must_fit_their_shape(port, digits):
     }
     body = {"inputs": [tensor], "parameters": {"signature_name": "score"}}
     scores = zoo.load("vae_mnist", "saved_model").score(images)
-    for data in (images.tolist(), images.ravel().tolist(), images.reshape(2, -1).tolist()):
-        tensor["data"] = data
+    for values in (images.tolist(), images.ravel().tolist(), images.reshape(2, -1).tolist()):
+        tensor["data"] = values
         status, answer = send(port, "/v2/models/vae_mnist/infer", body)
         assert status == 200, answer
         np.testing.assert_allclose(answer["outputs"][0]["data"], scores, rtol=1e-5)

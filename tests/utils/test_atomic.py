@@ -93,7 +93,7 @@ def test_a_training_on_a_full_disk_goes_on_when_there_is_space(disk):
     assert left == {"recipe.json", "history.jsonl", "checkpoint.keras", "logs"}
     subprocess.run(["mount", "-o", "remount,size=20m", disk], check=True)
     training.train(recipe, disk / "run", data_dir=FIXTURE, resume=True, verbose=0)
-    assert [line["epoch"] for line in training.history(disk / "run")] == [1, 2]
+    assert [line["epoch"] for line in training.Run(disk / "run").history()] == [1, 2]
 
 
 def test_a_file_that_grows_beyond_a_limit_is_one_sentence(tmp_path):

@@ -87,7 +87,7 @@ class Graph:
         for name, op in reversed(self.operations):
             results = [self.tensors[tensor].name.decode() for tensor in op.outputs]
             in_prior = any("prior" in result for result in results)
-            if in_prior or (name in LAYOUT and needed & {*op.outputs}):
+            if in_prior or (name not in WEIGHT_BEARING and needed & {*op.outputs}):
                 needed |= {*op.inputs}
                 names += results
         return names

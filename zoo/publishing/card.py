@@ -36,10 +36,14 @@ def card_of(model, name: str, recipe: dict | None = None) -> Card:
         num_classes=model.num_classes,
         **model.description(),
         recipe=recipe,
-        versions={"python": platform.python_version()}
-        | {package: importlib.metadata.version(package) for package in PACKAGES},
         files={},
     )
+
+
+def versions() -> dict:
+    """Returns the versions of Python and of the packages that a model depends on."""
+    packages = {package: importlib.metadata.version(package) for package in PACKAGES}
+    return {"python": platform.python_version()} | packages
 
 
 def _unknown_recipe(model) -> dict:

@@ -14,7 +14,7 @@ from zoo.inference.methods import from_card
 from zoo.inference.validation import short
 from zoo.models.base import GenerativeModel
 from zoo.publishing import page, warmup
-from zoo.publishing.card import card_of
+from zoo.publishing.card import card_of, versions
 from zoo.publishing.sheet import sample_sheet
 from zoo.publishing.weights import shippable
 from zoo.utils import image_files
@@ -104,7 +104,8 @@ def publish_with_card(
         found = measured(model, "keras")
         if (version / artifact.FILES[INT8]).exists():
             found += measured(from_card(card, LiteRT(version / artifact.FILES[INT8])), INT8)
-        _put_in_place(Path(partial), folder, replace(card, metrics=found))
+        card = replace(card, metrics=found, versions=card.versions or versions())
+        _put_in_place(Path(partial), folder, card)
     _update_models_config(folder.parent)
     return folder
 
