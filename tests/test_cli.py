@@ -306,7 +306,7 @@ def test_verify_takes_the_folder_of_an_artifact(models, tmp_path, capfd):
 @pytest.mark.parametrize(
     ("arguments", "status", "sentence"),
     [
-        (["verify", "run"], 2, "verify compares an artifact with its card, but run is a run."),
+        (["verify", "run"], 2, "their card; received: run, a run."),
         (
             ["evaluate", "gan.keras"],
             2,
@@ -316,7 +316,7 @@ def test_verify_takes_the_folder_of_an_artifact(models, tmp_path, capfd):
         (
             ["sample", "gan.keras", "--runtime", "litert"],
             2,
-            "gan.keras has no files for the runtime 'litert'; there is keras.",
+            "runtime must be one of keras, for which gan.keras has files; received: 'litert'.",
         ),
         (
             ["info", "./gna.keras"],
@@ -422,10 +422,10 @@ def test_int8_of_a_gan_needs_no_data(tmp_path):
         (
             ["sample", "cvae_mnist", "--labels", "10"],
             2,
-            "labels must be from 0 to 9, but 10 is among them",
+            "labels must be integers from 0 to 9; received: 10",
         ),
         (["sample", "vae_mnist", "--labels", "1"], 2, "labels must be None"),
-        (["sample", "cvae_quadrant_mnist"], 2, "give one of 14x14 pixels with --condition"),
+        (["sample", "cvae_quadrant_mnist"], 2, "--condition must be a picture of 14x14 pixels"),
         (["sample", "no/such/model"], 2, "There is no model 'no/such/model'"),
         pytest.param(
             ["train", "vae_mnist", "--set", "optimizer=Adm"],
@@ -436,7 +436,7 @@ def test_int8_of_a_gan_needs_no_data(tmp_path):
         (
             ["train", "vae_mnist", "--set", "binarize=static"],
             2,
-            "binarize must be one of dynamic, None",
+            "binarize must be 'dynamic' or null",
         ),
         (["train", "vae_mnist", "--set", "model=3"], 2, "model has parts: write model.KEY=VALUE"),
         (["sample", "cvae_mnist", "-n", "0"], 2, "0 is not in the range x>=1"),
@@ -450,13 +450,17 @@ def test_int8_of_a_gan_needs_no_data(tmp_path):
             2,
             "no setting 'batchsize'; the nearest is 'batch_size'",
         ),
-        (["train", "vae_mnist", "--set", "cycles"], 2, "--set takes KEY=VALUE"),
+        (["train", "vae_mnist", "--set", "cycles"], 2, "--set must be KEY=VALUE"),
         (
             ["train", "vae_mnist", "--set", "cycles=many"],
             2,
-            "cycles must be a list of [epochs, learning rate, {attribute: value}], not 'many'",
+            "learning rate, {attribute: value}]; received: 'many'",
         ),
-        (["train", "vae_mnist", "--set", "model.layers=3"], 2, "does not take these arguments"),
+        (
+            ["train", "vae_mnist", "--set", "model.layers=3"],
+            2,
+            "model must be arguments of VAE (VAE has no argument 'layers').",
+        ),
         pytest.param(
             ["train", "vae_mnist", "--set", "batch_size=1000"],
             2,
@@ -469,7 +473,7 @@ def test_int8_of_a_gan_needs_no_data(tmp_path):
             "to resume from: start without --resume",
             marks=pytest.mark.nightly,
         ),
-        (["evaluate", "vae_mnist", "--metric", "fid"], 2, "not measured by 'fid'"),
+        (["evaluate", "vae_mnist", "--metric", "fid"], 2, "cannot be measured by 'fid'"),
         pytest.param(
             ["evaluate", "vae_mnist", "--metric", "nll", "--runtime", "litert-int8"],
             2,

@@ -208,7 +208,7 @@ def sample(name, n, labels, condition, seed, output, runtime):
 @click.option("--dry-run", is_flag=True, help="Print the recipe in JSON and train nothing.")
 @described(
     "zoo train cvae_mnist",
-    "zoo train cvae_mnist --dry-run > mine.json",
+    "zoo train cvae_mnist --dry-run",
     "zoo train mine.json --epochs 5",
     "zoo train cvae_mnist --resume --epochs 60",
     "zoo train vae_mnist --set batch_size=100 --set model.hidden=[64] --run-dir runs/small",

@@ -1,4 +1,4 @@
-"""Tests of a user's own objective, likelihood, prior and family, without a change to zoo."""
+"""Tests of a user's own family, objective, likelihood, prior and data, without a change to zoo."""
 
 import keras
 import numpy as np
@@ -6,7 +6,11 @@ import pytest
 import tensorflow as tf
 from keras import layers, ops
 
+import zoo
 from tests import harness
+from zoo import catalog, cli
+from zoo.data import Source
+from zoo.data.source import index_batches
 from zoo.export import saved_model, tflite
 from zoo.inference.litert import LiteRT
 from zoo.inference.saved_model import SavedModel
@@ -73,10 +77,33 @@ class LinearVAE(VariationalModel):
         )
         size = int(np.prod(image_shape))
         decoder = keras.Model(z, layers.Reshape(image_shape)(layers.Dense(size)(z)))
-        training.pop("num_classes", None)
         super().__init__(
             encoder, decoder, image_shape=image_shape, latent_dim=latent_dim, **training
         )
+
+
+class Bars(Source):
+    """Images of one horizontal bar that are computed when they are needed; the label is its row."""
+
+    image_shape = (28, 28, 1)
+    classes = tuple(map(str, range(10)))
+
+    def __len__(self):
+        return 200
+
+    def image(self, number):
+        row = number % 10
+        rows = tf.range(28, dtype=number.dtype)
+        bar = tf.cast((rows >= 2 + 2 * row) & (rows < 6 + 2 * row), tf.float32)
+        return tf.tile(bar[:, None, None], [1, 28, 1]), tf.cast(row, tf.int32)
+
+    def batches(self, batch_size, seed=None, start_step=0, shard=(0, 1)):
+        numbers = index_batches(self, batch_size, seed, start_step, shard)
+        return numbers.map(lambda rows: tf.map_fn(self.image, rows, (tf.float32, tf.int32)))
+
+    def first(self, n=None):
+        images, labels = next(iter(self.batches(len(self))))
+        return images.numpy()[:n], labels.numpy()[:n]
 
 
 TOYS = {
@@ -115,6 +142,36 @@ def test_a_toy_goes_through_the_whole_life_of_a_model(toy, digits, tmp_path):
                     np.testing.assert_allclose(
                         value, expected[signature][output], atol=tolerance, rtol=1e-3
                     )
+
+
+def test_a_toy_family_and_a_toy_source_are_members_of_the_zoo(tmp_path, monkeypatch):
+    model = LinearVAE(likelihood=Laplace())
+    history = model.fit(Bars(), batch_size=50, epochs=3, validation_data=Bars(), verbose=0).history
+    assert history["val_loss"][-1] < history["val_loss"][0]
+    zoo.publish(model, tmp_path / "toy", data=Bars())
+    monkeypatch.setenv("ZOO_PATH", str(tmp_path))
+    card = zoo.info("toy")
+    assert (card.family, catalog.problems("toy")) == ("LinearVAE", [])
+    assert {metric["name"] for metric in card.metrics} == {"nll"}
+    images, _ = Bars().first(20)
+    again = zoo.load("toy")
+    assert isinstance(again, LinearVAE)
+    drawn = again.sample(20)
+    for runtime, tolerance in (("saved_model", 1e-5), ("litert", 2e-3)):
+        other = zoo.load("toy", runtime)
+        np.testing.assert_allclose(other.sample(20), drawn, rtol=0, atol=tolerance)
+        np.testing.assert_allclose(other.encode(images), again.encode(images), rtol=0, atol=1e-2)
+    harness.check_full_integer(catalog.file("toy", "litert-int8"))
+    for command in (
+        ["sample", "toy", "-n", "4", "-o", str(tmp_path / "toy.png")],
+        ["info", "toy"],
+        ["verify", "toy"],
+        ["export", "toy", "--format", "saved_model", "-o", str(tmp_path / "served")],
+    ):
+        with pytest.raises(SystemExit) as stopped:
+            cli.main(command)
+        assert not stopped.value.code
+    assert (tmp_path / "toy.png").is_file()
 
 
 def test_the_divergence_without_a_closed_form_is_that_of_the_samples(digits):

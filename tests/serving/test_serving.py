@@ -301,13 +301,13 @@ def test_the_open_inference_protocol(port):
             400,
             "seed must be whole numbers",
         ),
-        (":predict", {"instances": [{"seed": 2**63, "label": 1}]}, 400, "below 2**63"),
-        (":predict", {"instances": [{"seed": -1, "label": 1}]}, 400, "Seeds must be at least 0"),
+        (":predict", {"instances": [{"seed": 2**63, "label": 1}]}, 400, "less than 2**63"),
+        (":predict", {"instances": [{"seed": -1, "label": 1}]}, 400, "seed must be at least 0"),
         (
             ":predict",
             {"instances": [{"seed": 1, "label": 10}]},
             400,
-            "labels must be from 0 to 9, but 10 is among them",
+            "labels must be integers from 0 to 9; received: 10",
         ),
         (
             ":predict",

@@ -113,7 +113,7 @@ def test_other_errors_of_a_writer_stay_as_they_are(tmp_path):
 
 
 def test_a_folder_in_place_of_a_file_is_one_sentence(tmp_path):
-    refused = f"^{tmp_path} is a folder: name a file, {tmp_path}/model.tflite for instance.$"
+    refused = f"^{tmp_path} is a folder: name a file, for example {tmp_path}/model.tflite.$"
     with pytest.raises(IsADirectoryError, match=refused):
         export.write_tflite(None, tmp_path, "float32")
     assert os.listdir(tmp_path) == []

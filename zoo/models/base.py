@@ -13,9 +13,6 @@ from keras import ops
 from zoo.inference import methods, noise, validation
 from zoo.models import batches, freezing, networks, precision
 
-# Arguments of constructors that a user may give as networks.
-NETWORKS = ("encoder", "decoder", "generator", "discriminator")
-
 
 class GenerativeModel(methods.Conditional, keras.Model):
     """Base class of the training classes of adversarial, variational and other models.
@@ -138,7 +135,8 @@ class GenerativeModel(methods.Conditional, keras.Model):
         return {
             "image_shape": self.image_shape,
             "latent_dim": self.latent_dim,
-            "num_classes": self.num_classes,
+            # A class without labels need not have the argument.
+            **({"num_classes": self.num_classes} if self.num_classes else {}),
             **{
                 name: keras.saving.serialize_keras_object(network)
                 for name, network in given.items()
@@ -155,9 +153,9 @@ class GenerativeModel(methods.Conditional, keras.Model):
         arguments = dict(config)
         states = arguments.pop("layers_trainable", {})
         with precision.policy_scope(arguments.pop("dtype", None)):
-            for name in NETWORKS:
-                if isinstance(arguments.get(name), dict):
-                    arguments[name] = keras.saving.deserialize_keras_object(arguments[name])
+            for name, value in arguments.items():
+                if isinstance(value, dict) and "registered_name" in value:
+                    arguments[name] = keras.saving.deserialize_keras_object(value)
             model = cls(**arguments)
         freezing.set_trainable_states(model, states)
         return model

@@ -52,7 +52,9 @@ def build(recipe: Recipe, steps: int) -> keras.Model:
     try:
         model = family(**recipe.model, seed=recipe.seed)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"model must be arguments of {recipe.family} ({error}).") from error
+        raise ValueError(
+            f"model must be arguments of {recipe.family} ({_reason(error)})."
+        ) from error
     try:
         optimizers = {
             name: optimizer(rate, **recipe.optimizer_arguments)
@@ -60,11 +62,16 @@ def build(recipe: Recipe, steps: int) -> keras.Model:
         }
     except (TypeError, ValueError) as error:
         raise ValueError(
-            f"optimizer_arguments must be arguments of {recipe.optimizer} ({error})."
+            f"optimizer_arguments must be arguments of {recipe.optimizer} ({_reason(error)})."
         ) from error
     # A divisor of the steps, because Keras continues beyond an epoch to fill its last execution.
     model.compile(**optimizers, steps_per_execution=math.gcd(steps, STEPS_PER_EXECUTION))
     return model
+
+
+def _reason(error) -> str:
+    """Returns the first line of an error without its final period."""
+    return str(error).strip().partition("\n")[0].rstrip(".")
 
 
 def _optimizer(recipe):

@@ -13,7 +13,7 @@ from zoo.inference.litert import LiteRT
 from zoo.inference.methods import from_card
 from zoo.inference.validation import short
 from zoo.models.base import GenerativeModel
-from zoo.publishing import page, warmup
+from zoo.publishing import models_config, page, warmup
 from zoo.publishing.card import card_of, versions
 from zoo.publishing.sheet import sample_sheet
 from zoo.publishing.weights import shippable
@@ -106,7 +106,7 @@ def publish_with_card(
             found += measured(from_card(card, LiteRT(version / artifact.FILES[INT8])), INT8)
         card = replace(card, metrics=found, versions=card.versions or versions())
         _put_in_place(Path(partial), folder, card)
-    _update_models_config(folder.parent)
+    models_config.update(folder.parent)
     return folder
 
 
@@ -140,19 +140,3 @@ def _put_in_place(partial: Path, folder: Path, card: catalog.Card) -> None:
     except BaseException:
         shutil.rmtree(version)
         raise
-
-
-def _update_models_config(root: Path) -> None:
-    """Lists the models of a folder anew in its configuration for TF Serving, where it has one."""
-    if (root / catalog.CONFIG).is_file():
-        with atomic_write(root / catalog.CONFIG) as partial:
-            partial.write_text(models_config(catalog.names(root)))
-
-
-def models_config(names) -> str:
-    """Returns TF Serving's ModelServerConfig, with base paths as they are in its container."""
-    entries = "".join(
-        f'  config {{ name: "{name}" base_path: "/models/{name}" model_platform: "tensorflow" }}\n'
-        for name in names
-    )
-    return f"model_config_list {{\n{entries}}}\n"
