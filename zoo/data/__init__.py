@@ -1,7 +1,8 @@
 """Data sources: images in memory and from tensorflow-datasets, and views of them."""
 
+from zoo.data.convert import get
 from zoo.data.memory import MemorySource
-from zoo.data.source import Source, get
+from zoo.data.source import Source
 from zoo.data.tfds import tfds
 from zoo.data.views import Binarized, WithPatch, for_model
 
