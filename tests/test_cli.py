@@ -253,6 +253,33 @@ def test_resume_reads_the_runs_own_recipe_and_extends_it(models, tmp_path, monke
     ]
 
 
+def test_a_recipe_is_printed_and_trained_from_its_file(tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    settings = [
+        "--set",
+        "model.hidden=[8]",
+        "--set",
+        "model.filters=[4]",
+        "--set",
+        "batch_size=100",
+    ]
+    Path("mine.json").write_text(
+        called(capfd, "train", "cvae_mnist", "--epochs", 1, *settings, "--dry-run")
+    )
+    written = recipes.read("mine.json")
+    model = recipes.named("cvae_mnist").model | {"hidden": [8], "filters": [4]}
+    assert (written.model, written.batch_size, written.epochs) == (model, 100, 1)
+    assert not Path("runs").exists()
+    assert "runs/mine/model.keras" in called(capfd, "train", "mine.json", "--data-dir", FIXTURE)
+    assert training.Run("runs/mine").read_recipe() == written
+    called(capfd, "train", "mine.json", "--resume", "--data-dir", FIXTURE)
+    Path("mine.json").write_text(Path("mine.json").read_text().replace("100", "0"))
+    (line,) = called(capfd, "train", "mine.json", status=2).splitlines()
+    assert line == "zoo: mine.json: batch_size must be an integer of at least 1; received: 0."
+    (line,) = called(capfd, "train", "none.json", status=1).splitlines()
+    assert line == "zoo: There is no recipe file none.json."
+
+
 PATHS = ["run", "gan.keras", "mine"]
 
 

@@ -232,7 +232,7 @@ def train(name, epochs, run_dir, resume, data_dir, settings, dry_run):
         if epochs:
             recipe = dataclasses.replace(recipe, cycles=[[epochs, *recipe.cycles[0][1:]]])
     if dry_run:
-        click.echo(document(dataclasses.asdict(recipe)))
+        click.echo(recipe.to_json(), nl=False)
         return
     with quiet():
         from zoo import training

@@ -68,8 +68,9 @@ def test_the_best_model_needs_validation_images_and_a_metric_of_the_recipe():
 
 def test_a_recipe_file_is_read_and_its_errors_are_one_sentence(tmp_path):
     path = tmp_path / "mine.json"
-    path.write_text(json.dumps(asdict(SMALL)))
+    path.write_text(SMALL.to_json())
     assert recipes.read(path) == SMALL
+    assert len(SMALL.to_json().splitlines()) == len(fields(Recipe)) + 2
     needed = {key: getattr(SMALL, key) for key in ("family", "model", "dataset", "batch_size")}
     path.write_text(json.dumps(needed | {"cycles": [[1, 0.1, {}]]}))
     assert recipes.read(path).precision == "float32"
@@ -82,6 +83,8 @@ def test_a_recipe_file_is_read_and_its_errors_are_one_sentence(tmp_path):
         path.write_text(text)
         with pytest.raises(ValueError, match=sentence):
             recipes.read(path)
+    with pytest.raises(FileNotFoundError, match=r"no recipe file .*other\.json"):
+        recipes.read(tmp_path / "other.json")
     path.write_bytes(b"\xff\xfe")
     with pytest.raises(ValueError, match="received: a binary file"):
         recipes.read(path)

@@ -166,6 +166,11 @@ class Recipe:
         source = data.tfds(self.dataset, split, data_dir)
         return data.Binarized(source) if self.binarize else source
 
+    def to_json(self) -> str:
+        """Returns the recipe as a JSON document with one line for each field."""
+        lines = (f" {json.dumps(name)}: {json.dumps(value)}" for name, value in vars(self).items())
+        return "{\n" + ",\n".join(lines) + "\n}\n"
+
     @classmethod
     def from_json(cls, values: dict) -> "Recipe":
         """Returns the recipe that a card or a run describes, where other fields are ignored.
@@ -192,6 +197,8 @@ def read(path) -> Recipe:
             describes it; the message names the field.
     """
     path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no recipe file {path}.")
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
         known = [one.name for one in fields(Recipe)]

@@ -1,7 +1,7 @@
 """Folder of a training: its recipe, checkpoints, history and trained model."""
 
 import json
-from dataclasses import asdict, fields, replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import keras
@@ -40,7 +40,7 @@ class Run:
         """Writes the recipe, and makes the folder if there is none."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with atomic_write(self.recipe) as partial:
-            partial.write_text(json.dumps(asdict(recipe), indent=1))
+            partial.write_text(recipe.to_json(), encoding="utf-8")
 
     def read_recipe(self) -> Recipe:
         """Returns the recipe.
