@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -255,16 +256,10 @@ def test_resume_reads_the_runs_own_recipe_and_extends_it(models, tmp_path, monke
 
 def test_a_recipe_is_printed_and_trained_from_its_file(tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
-    settings = [
-        "--set",
-        "model.hidden=[8]",
-        "--set",
-        "model.filters=[4]",
-        "--set",
-        "batch_size=100",
-    ]
+    settings = ["model.hidden=[8]", "model.filters=[4]", "batch_size=100"]
+    options = [word for setting in settings for word in ("--set", setting)]
     Path("mine.json").write_text(
-        called(capfd, "train", "cvae_mnist", "--epochs", 1, *settings, "--dry-run")
+        called(capfd, "train", "cvae_mnist", "--epochs", 1, *options, "--dry-run")
     )
     written = recipes.read("mine.json")
     model = recipes.named("cvae_mnist").model | {"hidden": [8], "filters": [4]}
