@@ -46,9 +46,14 @@ def test_import_is_fast():
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
-    """Returns a Keras file of a small model, and the first sample of the model."""
+    """Returns a Keras file of a small model as in a run, and the first sample of the model."""
+    import keras
+
+    from zoo.training.schedules import Cycles
+
     path = tmp_path_factory.mktemp("saved") / "x.keras"
     model = zoo.models.CVAE(latent_dim=3, hidden=(8,), num_classes=10)
+    model.compile(keras.optimizers.Adam(Cycles([[10, 0.1]])))
     model.save(path)
     return path, model.sample(1)[0]
 

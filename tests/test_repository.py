@@ -29,8 +29,11 @@ LAYERS = [
     "zoo.artifact",
     "zoo.utils",
 ]
-# The registration of the model classes follows the import of Keras, from below by its nature.
-EXCEPTIONS = {("zoo.utils.keras_registration", "zoo.models")}
+# The registration of the classes in Keras files follows the import of Keras.
+EXCEPTIONS = {
+    ("zoo.utils.keras_registration", "zoo.models"),
+    ("zoo.utils.keras_registration", "zoo.training.schedules"),
+}
 
 
 def module_of(path):

@@ -61,8 +61,9 @@ def register_with_keras() -> None:
 
 
 def register_models() -> None:
-    """Imports the modules of the model classes, if Keras runs on TensorFlow."""
+    """Imports the modules of the classes in Keras files, if Keras runs on TensorFlow."""
     # Without TensorFlow the import of Keras must still work. zoo.load names the missing package.
     with contextlib.suppress(ImportError):
         if importlib.import_module("keras").config.backend() == "tensorflow":
             importlib.import_module("zoo.models")
+            importlib.import_module("zoo.training.schedules")  # In the checkpoints of runs.
