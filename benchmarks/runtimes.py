@@ -11,24 +11,23 @@ import numpy as np
 from timing import arguments, print_header, print_row, rounds
 
 import zoo
+from zoo import artifact, catalog
 
-EXTRA = "1/assets.extra/"
-# {runtime: (function that loads a model, function that tells whether a file belongs to it)}.
-RUNTIMES = {
-    "keras": (zoo.load, lambda path: path == EXTRA + "model.keras"),
-    "saved_model": (
-        partial(zoo.load, runtime="saved_model"),
-        lambda path: path.startswith("1/") and EXTRA not in path,
-    ),
-    "litert float16": (
-        partial(zoo.load, runtime="litert"),
-        lambda path: path == EXTRA + "model.tflite",
-    ),
-    "litert int8": (
-        partial(zoo.load, runtime="litert-int8"),
-        lambda path: path == EXTRA + "model_int8.tflite",
-    ),
-}
+RUNTIMES = ("keras", "saved_model", "litert", "litert-int8")
+
+
+def size(name, runtime):
+    """Returns the bytes of the files of a model that a runtime reads."""
+    folder, card = catalog.directory(name), zoo.info(name)
+    version, file = catalog.version(folder, card), catalog.file(name, runtime)
+    files = {folder / path: entry["bytes"] for path, entry in card.files.items()}
+    if runtime != "saved_model":
+        return files[file]
+    return sum(
+        files[path]
+        for path in files
+        if version in path.parents and version / artifact.ASSETS not in path.parents
+    )
 
 
 def decoding(model, n):
@@ -42,21 +41,19 @@ if __name__ == "__main__":
     given = arguments(__doc__, repeat=10)
     print_header("model", "runtime", "size, kB", "load, ms", "batch 1, ms", "batch 256, images/s")
     for name in given.models:
-        models = [load(name) for load, _ in RUNTIMES.values()]
+        loads = [partial(zoo.load, name, runtime) for runtime in RUNTIMES]
+        models = [load() for load in loads]
         actions = [decoding(model, n) for n in (1, 256) for model in models]
         # The first run allocates tensors, and Keras traces its graph.
         rounds(1, *actions)
-        loading = rounds(given.repeat, *(partial(load, name) for load, _ in RUNTIMES.values()))
+        loading = rounds(given.repeat, *loads)
         medians = [
             statistics.median(seconds) for seconds in (*loading, *rounds(given.repeat, *actions))
         ]
-        for i, (runtime, (_, belongs)) in enumerate(RUNTIMES.items()):
-            size = sum(
-                file["bytes"] for path, file in zoo.info(name).files.items() if belongs(path)
-            )
+        for i, runtime in enumerate(RUNTIMES):
             load, single, batch = medians[i :: len(RUNTIMES)]
             row = (
-                f"{size / 1e3:,.0f}",
+                f"{size(name, runtime) / 1e3:,.0f}",
                 f"{load * 1e3:.1f}",
                 f"{single * 1e3:.2f}",
                 f"{256 / batch:,.0f}",
