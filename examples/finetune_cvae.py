@@ -26,7 +26,7 @@ ENOUGH_STEPS = 1200
 
 def first(n, dataset, split):
     """Returns the first n images of a split, float32 in [0, 1], and their labels."""
-    return zoo.data.tfds(dataset, f"{split}[:{n}]").first()
+    return zoo.data.tfds(dataset, split).first(n)
 
 
 def main():

@@ -332,7 +332,7 @@ def test_verify_takes_the_folder_of_an_artifact(models, tmp_path, capfd):
         (
             ["evaluate", "gan.keras"],
             2,
-            "gan.keras has no recipe, which names the data and the metrics: name the folder of",
+            "gan.keras has no recipe, which names the data and the metrics. Name the folder of",
         ),
         (["sample", "rnu"], 2, "There is no model 'rnu'; the nearest is 'run'."),
         (
@@ -476,7 +476,7 @@ def test_int8_of_a_gan_needs_no_data(tmp_path):
         (
             ["train", "vae_mnist", "--set", "cycles=many"],
             2,
-            "learning rate, {attribute: value}]; received: 'many'",
+            "learning rate, {attribute: number}]; received: 'many'",
         ),
         (
             ["train", "vae_mnist", "--set", "model.layers=3"],

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import keras
 import numpy as np
@@ -13,6 +13,7 @@ from tests import harness
 from tests.conftest import FIXTURE
 from tests.training.test_training import SMALL
 from zoo import artifact, catalog, loading, training
+from zoo.models.variational.likelihoods import Bernoulli
 from zoo.recipes import Recipe
 
 MODEL = harness.MODELS["cvae_patch"]
@@ -226,7 +227,7 @@ def test_what_a_form_lacks_is_said():
     ):
         zoo.load("run", "litert")
     with pytest.raises(
-        ValueError, match=r"file\.keras has no recipe.*: name the folder of a run or of an artifact"
+        ValueError, match=r"file\.keras has no recipe.* Name the folder of a run or of an artifact"
     ):
         loading.find("file.keras").recipe  # noqa: B018
     for name, kind in (("run", "a run"), ("file.keras", "a Keras file")):
@@ -244,6 +245,29 @@ def test_the_runtime_that_needs_no_tensorflow_is_preferred():
         "keras",
         "keras",
     ]
+
+
+def test_a_class_of_the_user_that_is_not_imported_is_named(tmp_path, monkeypatch):
+    """Removes the classes from Keras's registry, as in a process that has not imported them."""
+
+    @keras.saving.register_keras_serializable("mine")
+    class Pixels(Bernoulli):
+        """Likelihood of the user."""
+
+    @keras.saving.register_keras_serializable("mine")
+    class Family(zoo.models.VAE):
+        """Family of the user."""
+
+    zoo.models.VAE(latent_dim=2, hidden=(4,), likelihood=Pixels()).save(tmp_path / "a.keras")
+    Family(latent_dim=2, hidden=(4,)).save(tmp_path / "b.keras")
+    assert isinstance(zoo.load(tmp_path / "a.keras").likelihood, Pixels)
+    registry = keras.saving.get_custom_objects()
+    for name in ("mine>Pixels", "mine>Family"):
+        monkeypatch.delitem(registry, name)
+    with pytest.raises(ValueError, match=r"a\.keras needs the class .*Pixels.* Import the module"):
+        zoo.load(tmp_path / "a.keras")
+    with pytest.raises(ValueError, match=r"received: a file with Family\. For a class of your own"):
+        zoo.load(tmp_path / "b.keras")
 
 
 def test_the_version_is_the_highest_number(tmp_path):
@@ -276,7 +300,33 @@ def test_a_card_of_another_version_of_the_zoo_is_read(tmp_path):
         )
         with pytest.raises(catalog.DamagedFileError, match=f"is not a model's card .*{lacking}"):
             catalog.Card.read(tmp_path / "card.json")
-    for wrong in ({"recipe": None}, {"recipe": {}}, {"files": []}, {"image_shape": 3}):
+    for wrong in (
+        {"recipe": None},
+        {"recipe": {}},
+        {"files": []},
+        {"files": {"1/saved_model.pb": {}}},
+        {"metrics": [{}]},
+        {"image_shape": 3},
+    ):
         (tmp_path / "card.json").write_text(json.dumps(values | wrong))
         with pytest.raises(catalog.DamagedFileError, match="is not a model's card"):
             catalog.Card.read(tmp_path / "card.json")
+
+
+def test_a_card_without_signatures_has_the_methods_of_its_files(tmp_path):
+    """Reads a card as earlier versions wrote it."""
+    shutil.copytree(catalog.directory("cvae_mnist"), tmp_path / "old")
+    card = json.loads((tmp_path / "old" / "card.json").read_text())
+    del card["signatures"], card["condition"]
+    (tmp_path / "old" / "card.json").write_text(json.dumps(card))
+    for runtime in ("litert", "saved_model"):
+        ours, theirs = (zoo.load(name, runtime) for name in (tmp_path / "old", "cvae_mnist"))
+        np.testing.assert_array_equal(ours.sample(3), theirs.sample(3))
+        assert hasattr(ours, "encode")
+
+
+def test_a_metric_that_is_no_number_is_null_on_the_card():
+    card = zoo.info("cvae_mnist")
+    values = [card.metrics[0] | {"value": float("nan")}]
+    written = json.loads(replace(card, metrics=values).to_json(), parse_constant=pytest.fail)
+    assert written["metrics"][0]["value"] is None

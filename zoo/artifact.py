@@ -24,12 +24,14 @@ FILES = {
     "saved_model": "saved_model.pb",
 }
 RUNTIMES = tuple(FILES)
-TFLITE_RUNTIMES = ("litert", "litert-int8")
+INT8 = "litert-int8"
+TFLITE_RUNTIMES = ("litert", INT8)
 
 
 def versions(paths) -> list[int]:
     """Returns the numbers of versions, ascending, from paths such as "2/saved_model.pb"."""
-    return sorted({int(Path(path).parts[0]) for path in paths if Path(path).parts[0].isdecimal()})
+    first = (path.partition("/")[0] for path in paths)
+    return sorted({int(part) for part in first if part.isdecimal()})
 
 
 def next_version(folder: Path) -> int:

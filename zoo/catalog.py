@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 from zoo import artifact
+from zoo.utils.documents import document
 
 CONFIG = "models.config"
 PATH_VARIABLE = "ZOO_PATH"
@@ -63,7 +64,7 @@ class Card:
 
     def to_json(self) -> str:
         """Returns the card as a JSON document."""
-        return json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n"
+        return document(asdict(self)) + "\n"
 
     @classmethod
     def read(cls, path: Path) -> "Card":
@@ -78,7 +79,8 @@ class Card:
         try:
             values = json.loads(path.read_text(encoding="utf-8"))
             values["image_shape"] = tuple(values["image_shape"])
-            dict(values["recipe"]["model"]), dict(values["files"].items())
+            dict(values["recipe"]["model"]), [entry["sha256"] for entry in values["files"].values()]
+            [(metric["name"], metric["anchor"]) for metric in values.get("metrics", [])]
             return cls(
                 **{field.name: values[field.name] for field in fields(cls) if field.name in values}
             )

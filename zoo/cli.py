@@ -16,6 +16,7 @@ import click
 
 from zoo import __version__, artifact, catalog, loading, recipes
 from zoo.utils.dependencies import full_install_required
+from zoo.utils.documents import document
 
 
 class Labels(click.ParamType):
@@ -216,7 +217,9 @@ def sample(name, n, labels, condition, seed, output, runtime):
     "model.KEY is an argument of the class in zoo.models.",
 )
 def train(name, epochs, run_dir, resume, data_dir, settings, dry_run):
-    """Train a model by the recipe of a name of `zoo list`, or by a recipe in a JSON file.
+    """Train a model by a named recipe, or by a recipe in a JSON file.
+
+    The named models of `zoo list` have recipes of the same names.
 
     With --resume a run continues with its own recipe, from its last checkpoint. More --epochs than
     the recipe has extend the run, finished or not: another cycle follows, with the learning rate of
@@ -346,12 +349,6 @@ def evaluate(name, metrics, runtime, as_json, images, data_dir):
         click.echo(metric_line(metric))
 
 
-def document(value) -> str:
-    """Returns a JSON document, with null for NaN and the infinities, which JSON does not have."""
-    finite = json.loads(json.dumps(value), parse_constant=lambda _: None)
-    return json.dumps(finite, indent=1, ensure_ascii=False)
-
-
 class Progress:
     """Reports the progress of an evaluation and an estimate of the time left.
 
@@ -409,7 +406,7 @@ FORMATS = {
 def export(name, format_, output, data_dir):
     """Write a model as a new version below a base path of TF Serving, or as a TF Lite file.
 
-    An int8 file of a variational model is calibrated with the first images of its training data.
+    An int8 file may need the first training images for its calibration.
     """
     with quiet():
         stored = loading.find(name)
@@ -417,7 +414,7 @@ def export(name, format_, output, data_dir):
         from zoo import export
 
     if format_ == "saved_model":
-        written = export.publish_version(model, output)
+        written = export.export_saved_model(model, output)
     else:
         from zoo.export import calibration
 
@@ -429,7 +426,7 @@ def export(name, format_, output, data_dir):
                 model, recipe.source(recipe.split, data_dir) if needed else None
             )
         with quiet():
-            written = export.write_tflite(model, output, precision, samples)
+            written = export.export_tflite(model, output, precision, samples)
     click.echo(f"Written: {written}")
 
 
@@ -456,24 +453,28 @@ def publish(name, output, data_dir):
         from zoo import evaluation, publishing
 
     images, metrics = None, {}
-    if card.recipe["dataset"]:
-        recipe = recipes.current(stored.name, stored.recipe)
-        images, metrics = evaluation.Splits.of_recipe(recipe, data_dir), recipe.metrics
-        card = dataclasses.replace(card, recipe=card.recipe | dataclasses.asdict(recipe))
-    card = dataclasses.replace(card, name=folder.resolve().name)
+    recipe = card.recipe
+    if recipe["dataset"]:
+        today = recipes.with_current_metrics(stored.name, stored.recipe)
+        images, metrics = evaluation.Splits.of_recipe(today, data_dir), today.metrics
+        recipe = recipe | dataclasses.asdict(today)
+    card = dataclasses.replace(
+        publishing.card_of(model, folder.resolve().name, recipe),
+        metrics=[metric for metric in card.metrics if "@" not in metric["name"]],
+    )
     found_by_name = folder.resolve().parent in [root.resolve() for root in catalog.roots()]
     command_name = card.name if found_by_name else str(folder)
-    with quiet():
-        publishing.publish_with_card(
-            model, card, folder, images, metrics, command_name=command_name
-        )
-    click.echo(f"Published: {folder}")
+    publishing.publish_with_card(
+        model, card, folder, images, metrics, command_name=command_name, progress=Progress()
+    )
+    note = "" if images else " It has no int8 file, because there is no recipe that names its data."
+    click.echo(f"Published: {folder}.{note}")
 
 
 def default_folder(name) -> Path:
     """Returns the folder of a model in the first folder of ``ZOO_PATH``."""
-    first, *_ = catalog.roots()
-    if first == catalog.package_root():
+    first, *others = catalog.roots()
+    if not others:
         raise click.UsageError(
             "-o must name the folder of the artifact where ZOO_PATH is not set; received: nothing."
         )

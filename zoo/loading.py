@@ -44,13 +44,12 @@ class StoredModel:
         Raises:
             ValueError: If it is not known.
         """
-        try:
-            return recipes.Recipe.from_json(self.card.recipe)
-        except ValueError as error:
+        if self.card.recipe.get("dataset") is None:
             raise ValueError(
-                f"{self.given} has no recipe, which names the data and the metrics: "
-                "name the folder of a run or of an artifact that has one."
-            ) from error
+                f"{self.given} has no recipe, which names the data and the metrics. Name the folder "
+                "of a run or of an artifact that has one."
+            )
+        return recipes.Recipe.from_json(self.card.recipe)
 
     def load(self, runtime: str):
         """Loads the model on a runtime.

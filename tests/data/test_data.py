@@ -1,5 +1,6 @@
 """Tests of data sources on real images: order, seeds, shards, binarization, refused data."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -151,6 +152,23 @@ def test_a_patch_of_each_image_is_the_condition_of_a_model_that_asks_for_it(digi
     np.testing.assert_array_equal(patches, images[:, 14:, :14])
 
 
+def test_a_second_fit_continues_with_new_epochs(digits):
+    """Compares two calls of ``fit`` with one of as many epochs."""
+    source, weights = data.Binarized(MemorySource(*digits)), []
+    for epochs in ([2], [1, 1]):
+        keras.utils.set_random_seed(0)
+        model = VAE(latent_dim=2, hidden=(8,))
+        for number in epochs:
+            model.fit(source, batch_size=100, epochs=number, verbose=0)
+        weights.append(model.get_weights())
+    for one, two in zip(*weights):
+        np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-6)
+
+
+def test_labels_are_not_needed_to_adapt_a_conditional_model(digits):
+    CVAE(latent_dim=2, hidden=(4,), num_classes=10).adapt(digits[0])
+
+
 def test_a_model_is_trained_and_measured_on_a_source(digits):
     source = MemorySource(*digits)
     model = CVAE(latent_dim=2, hidden=(8,), num_classes=10)
@@ -162,6 +180,10 @@ def test_a_model_is_trained_and_measured_on_a_source(digits):
     assert by_source["loss"] == pytest.approx(by_arrays["loss"], rel=1e-5)
     with pytest.raises(ValueError, match="y must not be given with a zoo"):
         model.fit(source, digits[1], verbose=0)
+    with pytest.raises(ValueError, match="y must not be given with a zoo"):
+        model.fit(source, validation_data=(source, digits[1]), verbose=0)
+    with pytest.raises(ValueError, match="batch_size must be an integer of at least 1"):
+        model.fit(source, batch_size=0, verbose=0)
 
 
 @pytest.mark.parametrize(
@@ -195,7 +217,18 @@ def test_a_model_is_trained_and_measured_on_a_source(digits):
         (
             lambda: data.get((np.zeros((2, 2, 2, 1)), np.zeros(3, int))),
             ValueError,
-            "one condition for each of 2 images",
+            "Conditions must be one for each of 2 images",
+        ),
+        (lambda: MemorySource(np.zeros((2, 2, 2, 1)), 3), ValueError, "one for each of 2 images"),
+        (
+            lambda: MemorySource(np.zeros((2, 2, 2, 1))).first(-1),
+            ValueError,
+            "must be an integer of at least 1; received: -1",
+        ),
+        (
+            lambda: data.get(tf.data.Dataset.from_tensor_slices(np.zeros((2, 2, 2, 1))).repeat()),
+            ValueError,
+            "The data set must end",
         ),
         (lambda: data.get("mnist"), ValueError, "Data must be images .*; received: 'mnist'"),
         (

@@ -170,6 +170,52 @@ def test_an_unknown_setting_of_a_metric_is_one_sentence(digits):
         evaluation.measure("parzen", drawing(digits[0]), SPLITS, {"sample": 3})
 
 
+def test_a_metric_of_the_user_is_measured_by_its_name(digits, monkeypatch):
+    class Ink(evaluation.Metric):
+        """Mean grey level of samples."""
+
+        methods = ("sample",)
+
+        def measure(self, model, data, *, progress=None, **settings):
+            return {"value": float(model.sample(settings["samples"]).mean()), "stderr": 0.0}
+
+    with pytest.raises(ValueError, match="metrics has no metric 'ink'"):
+        evaluation.choose("m", {"ink": {}}, None, drawing(digits[0]), SPLITS)
+    monkeypatch.setitem(METRICS, "ink", Ink())
+    chosen = evaluation.choose("m", {"ink": {"samples": 7}}, None, drawing(digits[0]), SPLITS)
+    (metric,) = evaluation.evaluate(drawing(digits[0]), "m", chosen, SPLITS)
+    assert metric["value"] == pytest.approx(digits[0][:7].mean())
+
+
+@pytest.mark.parametrize(
+    ("metric", "settings", "sentence"),
+    [
+        ("coverage", {}, "must be measured on images with labels"),
+        ("nearest_neighbor", {}, "must be measured on a model that is conditional on a label"),
+        ("parzen", {"samples": "many"}, "metrics.parzen.samples must be an integer"),
+    ],
+)
+def test_a_metric_that_cannot_be_measured_is_one_sentence(metric, settings, sentence, digits):
+    model = SimpleNamespace(num_classes=None, sample=lambda n, seed=0: digits[0][:n])
+    labels = None if metric == "coverage" else digits[1]
+    splits = Splits(lambda _: data.MemorySource(digits[0], labels), {"test": "a", "train": "b"})
+    with pytest.raises(ValueError, match=sentence):
+        evaluation.measure(metric, model, splits, settings)
+
+
+def test_metrics_of_pixels_use_grey_images_of_a_binarized_data_set(digits):
+    """Checks that binarization, which recipes have by default, does not reach these metrics."""
+    grey = replace(RECIPE, best=None)
+    binarized = Splits.of_recipe(replace(grey, binarize="dynamic"), FIXTURE)
+    for metric in ("parzen", "nearest_neighbor", "nearest_neighbor_real", "coverage"):
+        settings = {} if metric == "nearest_neighbor_real" else {"samples": 100}
+        one, two = (
+            evaluation.measure(metric, drawing(digits[0]), splits, settings)["value"]
+            for splits in (SPLITS, binarized)
+        )
+        assert one == two
+
+
 def test_fewer_images_are_measured_without_the_published_value(digits):
     model = VAE(latent_dim=2, hidden=(4,))
     recipe = recipes.named("vae_mnist")
@@ -187,7 +233,7 @@ def test_fewer_images_are_measured_without_the_published_value(digits):
 def test_decoded_images_of_another_likelihood_are_refused():
     splits = Splits.of_recipe(recipes.named("vae_mnist"), FIXTURE)
     with pytest.raises(ValueError, match=r"with the likelihood 'bernoulli'.*received: Gaussian"):
-        METRICS["nll_decoded"].measure(VAE(latent_dim=2, likelihood="gaussian"), splits)
+        evaluation.measure("nll_decoded", VAE(latent_dim=2, likelihood="gaussian"), splits, {})
 
 
 def test_better_knows_which_way_is_up():

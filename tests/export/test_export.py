@@ -85,9 +85,9 @@ def test_an_adversarial_artifact_carries_the_generator_alone(tmp_path):
 
 def test_versions_count_upwards_and_leave_nothing_else(tmp_path):
     model = harness.MODELS["vae_dense"]()
-    assert export.publish_version(model, tmp_path / "base") == tmp_path / "base" / "1"
+    assert export.export_saved_model(model, tmp_path / "base") == tmp_path / "base" / "1"
     (tmp_path / "base" / "7").mkdir()
-    assert export.publish_version(model, tmp_path / "base") == tmp_path / "base" / "8"
+    assert export.export_saved_model(model, tmp_path / "base") == tmp_path / "base" / "8"
     assert sorted(path.name for path in (tmp_path / "base").iterdir()) == ["1", "7", "8"]
     assert tf.saved_model.contains_saved_model(str(tmp_path / "base" / "8"))
 
@@ -126,7 +126,7 @@ def test_a_base_path_that_cannot_be_written_is_refused_before_the_work(base_path
     with pytest.raises(
         OSError, match=f"^{base_path} must be a folder that can be written to, or a new one"
     ):
-        export.publish_version(None, base_path)
+        export.export_saved_model(None, base_path)
 
 
 # Importing TensorFlow takes seconds, so that each writer is a fork of one process that imported it.
@@ -141,7 +141,7 @@ WRITERS = """
         if not writer:
             model = harness.MODELS["gan"]()
             for _ in range(20):
-                export.publish_version(model, "base")
+                export.export_saved_model(model, "base")
             os._exit(0)
         print(writer, flush=True)
         os.waitpid(writer, 0)
@@ -183,4 +183,4 @@ def test_killed_at_any_moment_it_leaves_no_partial_version(tmp_path, rng, kills)
     assert sorted(int(path.name) for path in versions) == list(range(1, len(versions) + 1))
     for version in versions:
         assert set(tflite.signatures(version)) >= {"sample", "sample_png", "decode"}
-    assert export.publish_version(harness.MODELS["gan"](), base).name == str(len(versions) + 1)
+    assert export.export_saved_model(harness.MODELS["gan"](), base).name == str(len(versions) + 1)

@@ -279,19 +279,66 @@ def test_rounded_weights_are_numbers_of_float16_as_tf_lite_stores_them():
             "labels from 0 to 9 for this conditional model; received: images without labels",
         ),
         (lambda model, path: (model, path, "mnist"), "Data must be images"),
-        (
-            lambda model, path: (
-                zoo.models.CVAE(latent_dim=2, hidden=(4,), condition_shape=(3,)),
-                path,
-            ),
-            "data must be given for a model that is conditional on a tensor",
-        ),
     ],
 )
 def test_wrong_arguments_are_one_sentence_and_write_nothing(fitted, tmp_path, arguments, sentence):
     with pytest.raises(ValueError, match=sentence):
         zoo.publish(*arguments(fitted, tmp_path / "mine"))
     assert not any(tmp_path.iterdir())
+
+
+def test_a_model_with_a_tensor_as_condition_is_published_without_data(tmp_path):
+    model = zoo.models.CVAE(latent_dim=2, hidden=(4,), condition_shape=(3,))
+    folder = zoo.publish(model, tmp_path / "mine")
+    assert zoo.info(folder).condition == {"shape": [3], "at": None}
+
+
+def test_a_folder_with_other_files_is_left_alone(fitted, tmp_path):
+    (tmp_path / "README.md").write_text("mine")
+    with pytest.raises(OSError, match="must be a new or empty folder, or that of an artifact"):
+        zoo.publish(fitted, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["README.md"]
+    assert (tmp_path / "README.md").read_text() == "mine"
+
+
+def test_a_damaged_card_is_noticed_before_anything_is_computed(folder, fitted, tmp_path):
+    shutil.copytree(folder, tmp_path / "mine")
+    (tmp_path / "mine" / artifact.CARD).write_text("{")
+    with pytest.raises(catalog.DamagedFileError, match="is not a model's card"):
+        zoo.publish(fitted, tmp_path / "mine")
+    assert sorted(path.name for path in (tmp_path / "mine").iterdir()) == [
+        "1",
+        artifact.PAGE,
+        artifact.CARD,
+        artifact.SHEET,
+    ]
+
+
+def test_an_artifact_without_a_recipe_keeps_its_metrics(folder, tmp_path, capsys):
+    called("publish", folder, "-o", tmp_path / "again")
+    assert "It has no int8 file" in capsys.readouterr().out
+    ours, theirs = zoo.info(tmp_path / "again"), zoo.info(folder)
+    assert ours.metrics == [metric for metric in theirs.metrics if "@" not in metric["name"]]
+    assert ours.signatures == theirs.signatures
+    np.testing.assert_array_equal(
+        zoo.load(tmp_path / "again").sample(3), zoo.load(folder).sample(3)
+    )
+
+
+def test_a_batch_normalization_without_scale_or_offset_is_rounded(tmp_path):
+    z, images = keras.Input((4,)), keras.Input((28, 28, 1))
+    x = keras.layers.BatchNormalization(scale=False)(keras.layers.Dense(784)(z))
+    x = keras.layers.BatchNormalization(center=False)(x)
+    generator = keras.Model(z, keras.layers.Reshape((28, 28, 1))(keras.ops.sigmoid(x)))
+    x = keras.layers.Dense(1)(keras.layers.Flatten()(images))
+    discriminator = keras.Model(images, keras.layers.Flatten()(x)[:, 0])
+    model = zoo.models.GAN(latent_dim=4, generator=generator, discriminator=discriminator)
+    expected = model.sample(3)
+    folder = zoo.publish(model, tmp_path / "mine")
+    np.testing.assert_allclose(zoo.load(folder).sample(3), expected, rtol=0, atol=2e-3)
+    np.testing.assert_allclose(
+        zoo.load(folder, "litert").sample(3), zoo.load(folder).sample(3), rtol=0, atol=2e-3
+    )
 
 
 def test_models_config_is_written_only_where_there_is_one(fitted, tmp_path):

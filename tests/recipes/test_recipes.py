@@ -32,18 +32,34 @@ WRONG = {
     "model": [[], "VAE"],
     "dataset": [None, 3],
     "batch_size": [0, 2.0, True, "8"],
-    "cycles": [[], [3], [[1, 0.1]], [[0, 0.1, {}]], [[1, -0.1, {}]], [[1, 0.1, []]], "x"],
+    "cycles": [
+        [],
+        [3],
+        [[1, 0.1]],
+        [[0, 0.1, {}]],
+        [[1, -0.1, {}]],
+        [[1, float("inf"), {}]],
+        [[1, 0.1, []]],
+        [[1, 0.1, {"beta": "x"}]],
+        "x",
+    ],
     "paper": [3],
     "optimizer": [3],
     "optimizer_arguments": [[]],
     "split": [3],
     "validation": [3],
-    "best": [{}, 3, {"metric": "nll"}, {"metric": "nll", "every": 0}],
+    "best": [
+        {},
+        3,
+        {"metric": "nll"},
+        {"metric": "nll", "every": 0},
+        {"metric": ["nll"], "every": 1},
+    ],
     "binarize": ["static", True],
     "precision": ["float64"],
-    "seed": [-1, 0.5],
+    "seed": [-1, 0.5, 2**32],
     "metrics": [[], {"nll": 3}],
-    "anchors": [{"nll": 81.0}],
+    "anchors": [{"nll": 81.0}, {"nll": {}}],
 }
 
 
@@ -62,7 +78,7 @@ def test_the_best_model_needs_validation_images_and_a_metric_of_the_recipe():
     best = {"metric": "nll", "every": 1}
     with pytest.raises(ValueError, match=r"^validation must be a split where best is given"):
         replace(SMALL, best=best)
-    with pytest.raises(ValueError, match=r"^best must be .*; received: .*parzen"):
+    with pytest.raises(ValueError, match=r"^best must name one .*; received: .*parzen"):
         replace(SMALL, best=best | {"metric": "parzen"}, validation="train[50000:]")
 
 
@@ -85,6 +101,9 @@ def test_a_recipe_file_is_read_and_its_errors_are_one_sentence(tmp_path):
             recipes.read(path)
     with pytest.raises(FileNotFoundError, match=r"no recipe file .*other\.json"):
         recipes.read(tmp_path / "other.json")
+    path.write_text("[" * 100_000)
+    with pytest.raises(ValueError, match="received: deep nesting"):
+        recipes.read(path)
     path.write_bytes(b"\xff\xfe")
     with pytest.raises(ValueError, match="received: a binary file"):
         recipes.read(path)
@@ -100,7 +119,7 @@ def test_a_card_or_a_run_of_another_version_is_read():
 
 def test_metrics_of_today_are_used_for_an_unchanged_recipe():
     before = replace(SMALL, metrics={}, anchors={})
-    assert recipes.current("cvae_mnist", before) == SMALL
+    assert recipes.with_current_metrics("cvae_mnist", before) == SMALL
     other = replace(before, batch_size=7)
-    assert recipes.current("cvae_mnist", other) == other
-    assert recipes.current("mine", before) == before
+    assert recipes.with_current_metrics("cvae_mnist", other) == other
+    assert recipes.with_current_metrics("mine", before) == before

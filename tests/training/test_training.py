@@ -111,6 +111,41 @@ def test_an_extended_run_trains_at_the_last_rate(tmp_path, monkeypatch):
     assert schedule["config"]["cycles"] == [[3, 0.01], [3, 0.01]]
 
 
+def test_an_interrupted_extension_does_not_leave_the_shorter_model(tmp_path, monkeypatch):
+    recipe = replace(SMALL, cycles=[[1, 0.01, {}]])
+    training.train(recipe, tmp_path, data_dir=FIXTURE, verbose=0)
+    monkeypatch.setattr(trainer, "STEPS_PER_EXECUTION", 1)
+    monkeypatch.setattr(keras.callbacks, "TensorBoard", lambda *_, **__: Stop(4))
+    longer = training.extended(recipe, 3)
+    with pytest.raises(KeyboardInterrupt):
+        training.train(longer, tmp_path, resume=True, data_dir=FIXTURE, verbose=0)
+    with pytest.raises(FileNotFoundError, match="is not finished"):
+        training.Run(tmp_path).trained_model()
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"metrics": {"bogus": {}}}, "metrics has no metric 'bogus'"),
+        ({"metrics": {"nll": {"samples": "x"}}}, "metrics.nll.samples must be an integer"),
+        ({"cycles": [[1, 0.1, {"importance_samples": 0.5}]]}, "cycles must be arguments of CVAE"),
+        ({"cycles": [[1, 0.1, {"nothing": 1}]]}, "cycles must change arguments of CVAE"),
+        ({"model": {"beta": "x", "num_classes": 10}}, "model must be arguments of CVAE .beta"),
+        ({"optimizer": "Adm"}, "optimizer must be an optimizer of Keras; received: 'Adm'"),
+        ({"optimizer_arguments": {"beta": 1}}, "optimizer_arguments must be arguments of Muon"),
+        ({"dataset": "mnst"}, "dataset must be a name of tensorflow-datasets"),
+        ({"split": "trian"}, "split must be a split of mnist"),
+        ({"batch_size": 301}, "batch_size must be at most 300"),
+    ],
+)
+def test_an_error_in_a_recipe_is_found_before_training_and_names_the_field(
+    change, sentence, tmp_path
+):
+    with pytest.raises(ValueError, match=sentence):
+        training.train(replace(SMALL, **change), tmp_path / "run", data_dir=FIXTURE, verbose=0)
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_finished_run_that_is_resumed_stays_as_it_is(tmp_path):
     recipe = replace(SMALL, cycles=[[1, 0.01, {}]])
     first = training.train(recipe, tmp_path, data_dir=FIXTURE, verbose=0)

@@ -67,7 +67,7 @@ def test_a_tflite_file_with_a_full_temporary_folder_is_one_sentence(full, tmp_pa
     monkeypatch.setattr("tempfile.tempdir", str(full))
     refused = rf"^{full}/\w+ cannot be written: No space left on device. {ADVICE}$"
     with pytest.raises(OSError, match=refused):
-        export.write_tflite(harness.MODELS["gan"](), tmp_path / "x.tflite", "float32")
+        export.export_tflite(harness.MODELS["gan"](), tmp_path / "x.tflite", "float32")
     # TensorFlow stores the source of traced functions there until the process ends.
     assert [path.name for path in full.iterdir() if "autograph" not in path.name] == ["old"]
     assert os.listdir(tmp_path) == ["disk"]
@@ -77,7 +77,7 @@ def test_a_tflite_file_with_a_full_temporary_folder_is_one_sentence(full, tmp_pa
 def test_a_saved_model_on_a_full_disk_leaves_nothing(full, base):
     refused = f"^{full / base} cannot be written: No space left on device. {ADVICE}$"
     with pytest.raises(OSError, match=refused):
-        export.publish_version(harness.MODELS["gan"](), full / base)
+        export.export_saved_model(harness.MODELS["gan"](), full / base)
     assert os.listdir(full) == ["old"]
 
 
@@ -115,7 +115,7 @@ def test_other_errors_of_a_writer_stay_as_they_are(tmp_path):
 def test_a_folder_in_place_of_a_file_is_one_sentence(tmp_path):
     refused = f"^{tmp_path} is a folder: name a file, for example {tmp_path}/model.tflite.$"
     with pytest.raises(IsADirectoryError, match=refused):
-        export.write_tflite(None, tmp_path, "float32")
+        export.export_tflite(None, tmp_path, "float32")
     assert os.listdir(tmp_path) == []
 
 

@@ -4,6 +4,15 @@ from zoo.data.convert import get
 from zoo.data.memory import MemorySource
 from zoo.data.source import Source
 from zoo.data.tfds import tfds
-from zoo.data.views import Binarized, WithPatch, for_model
+from zoo.data.views import Binarized, WithPatch, for_model, with_shape_of
 
-__all__ = ["Binarized", "MemorySource", "Source", "WithPatch", "for_model", "get", "tfds"]
+__all__ = [
+    "Binarized",
+    "MemorySource",
+    "Source",
+    "WithPatch",
+    "for_model",
+    "get",
+    "tfds",
+    "with_shape_of",
+]

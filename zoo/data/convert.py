@@ -1,4 +1,4 @@
-"""Converts data of a user to a data source."""
+"""Conversion of data to a source."""
 
 import tensorflow as tf
 

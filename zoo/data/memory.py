@@ -21,10 +21,12 @@ class MemorySource(Source):
     """
 
     def __init__(self, images, conditions=None, classes=None):
-        self._images = _checked_images(np.asarray(images))
-        self._conditions = None
+        # The arrays share the memory of the tensors, from which batches are gathered.
+        self._tensors = [tf.constant(_checked_images(np.asarray(images)))]
         if conditions is not None:
-            self._conditions = _checked_conditions(np.asarray(conditions), len(self._images))
+            conditions = _checked_conditions(np.asarray(conditions), len(self._tensors[0]))
+            self._tensors.append(tf.constant(conditions))
+        self._images, self._conditions = ([tensor.numpy() for tensor in self._tensors] + [None])[:2]
         self.image_shape = self._images.shape[1:]
         self.classes = self._names(classes)
 
@@ -44,20 +46,18 @@ class MemorySource(Source):
 
     def batches(self, batch_size, seed=None, start_step=0, shard=(0, 1)):
         """Returns batches, see ``Source.batches``."""
-        images = tf.constant(self._images)
-        conditions = None if self._conditions is None else tf.constant(self._conditions)
 
         def gather(rows):
-            batch = tf.gather(images, rows)
+            batch, *conditions = (tf.gather(tensor, rows) for tensor in self._tensors)
             if batch.dtype == tf.uint8:
                 batch = tf.cast(batch, tf.float32) / 255
-            return batch if conditions is None else (batch, tf.gather(conditions, rows))
+            return (batch, *conditions) if conditions else batch
 
         return index_batches(self, batch_size, seed, start_step, shard).map(gather).prefetch(2)
 
     def first(self, n=None):
         """Returns the first n images and their conditions, see ``Source.first``."""
-        images = self._images[:n]
+        images = self._images if n is None else self._images[: validation.positive_int(n)]
         if images.dtype == np.uint8:
             images = images / np.float32(255)
         return images, None if self._conditions is None else self._conditions[:n]
@@ -75,8 +75,10 @@ def _checked_images(images):
 
 def _checked_conditions(conditions, n):
     kind, shape = conditions.dtype.kind, conditions.shape
-    if len(conditions) != n:
-        raise ValueError(f"There must be one condition for each of {n} images; received: {shape}.")
+    if not shape or shape[0] != n:
+        raise ValueError(
+            f"Conditions must be one for each of {n} images; received: an array of shape {shape}."
+        )
     if kind == "f" and conditions.ndim > 1:
         return conditions.astype(np.float32)
     if kind not in "iu" or conditions.ndim > 1 or conditions.min() < 0:
@@ -111,6 +113,8 @@ def from_dataset(dataset: tf.data.Dataset, classes=None) -> MemorySource:
             "The elements of a data set must be images (height, width, channels) or pairs (image, "
             f"label); received: {spec}."
         )
+    if dataset.cardinality() == tf.data.INFINITE_CARDINALITY:
+        raise ValueError("The data set must end; received: one that repeats without end.")
     batches = dataset if specs[0].shape.rank == 4 else dataset.batch(1000)
     parts = [part if isinstance(part, tuple) else (part,) for part in batches.as_numpy_iterator()]
     if not parts:

@@ -61,7 +61,7 @@ def _prepare(builder):
             for url in builder.url_infos if not getproxies() else ():
                 socket.getaddrinfo(urlsplit(url).hostname, None)
         builder.download_and_prepare()
-    except Exception as error:  # Whatever the downloader meets, the remedy is the same.
+    except Exception as error:  # Every failure of the download has the same remedy.
         raise FileNotFoundError(
             f"The data set {builder.name} is not in {builder.data_path} and cannot be downloaded "
             f"({type(error).__name__}). Copy it there from a machine that has it, or name the "

@@ -120,6 +120,20 @@ class WithPatch(View):
         return self._with_patch(*self.source.first(n))
 
 
+def with_shape_of(source: Source, model) -> Source:
+    """Returns a source, after the validation of the shape of its images.
+
+    Raises:
+        ValueError: If the images are of another shape than the model's.
+    """
+    if tuple(source.image_shape) != tuple(model.image_shape):
+        raise ValueError(
+            f"image_shape of the data must be {tuple(model.image_shape)}, that of the model; "
+            f"received: {tuple(source.image_shape)}."
+        )
+    return source
+
+
 def for_model(source: Source, model) -> Source:
     """Returns a source with the conditions that a model is trained and measured with.
 
@@ -132,11 +146,7 @@ def for_model(source: Source, model) -> Source:
         ValueError: If the images are of another shape than the model's, or a model that is
             conditional on a label would get no labels or too many.
     """
-    if tuple(source.image_shape) != tuple(model.image_shape):
-        raise ValueError(
-            f"image_shape of the data must be {tuple(model.image_shape)}, that of the model; "
-            f"received: {tuple(source.image_shape)}."
-        )
+    with_shape_of(source, model)
     if model.condition_at:
         return WithPatch(source, model.condition_at, model.condition_shape)
     found = len(source.classes or ())

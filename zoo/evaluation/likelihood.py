@@ -57,8 +57,9 @@ class DecodedLikelihood(Metric):
     methods = ("encode", "decode")
     on_first_images = True
 
-    def measure(self, model, data, *, samples=100, images=1000, progress=None):
-        """Measures with ``samples`` importance samples for each of the first ``images`` images."""
+    def validate(self, model, data):
+        """Validates that the likelihood of the model is Bernoulli, if it is known."""
+        super().validate(model, data)
         likelihood = getattr(model, "likelihood", None)  # Only Keras knows it.
         if likelihood is not None and "nll_decoded" not in likelihood.evaluation_metrics:
             raise ValueError(
@@ -66,6 +67,9 @@ class DecodedLikelihood(Metric):
                 "it uses decoded images as means of Bernoulli pixels; received: "
                 f"{type(likelihood).__name__}."
             )
+
+    def measure(self, model, data, *, samples=100, images=1000, progress=None):
+        """Measures with ``samples`` importance samples for each of the first ``images`` images."""
         unknown = _unknown_pixels(model)
 
         def log_likelihood(rows, given, start):
@@ -137,3 +141,10 @@ def _mean(log_likelihood, model, data: Splits, n, drawn, progress) -> dict:
         "split": data.described("test", n),
         "protocol": f"nats for each image{conditional}; {drawn}; {pixels}",
     }
+
+
+METRICS = {
+    "nll": NegativeLogLikelihood(proposal="posterior"),
+    "nll_monte_carlo": NegativeLogLikelihood(proposal="prior"),
+    "nll_decoded": DecodedLikelihood(),
+}

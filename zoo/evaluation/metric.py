@@ -8,7 +8,8 @@ from zoo.evaluation.splits import Splits
 class Metric:
     """Evaluation metric of a generative model.
 
-    A new metric is one class, added to ``zoo.evaluation.METRICS`` under its name.
+    A new metric is a class, and an object of it in the ``METRICS`` of its module in this folder, or
+    in ``zoo.evaluation.METRICS`` from outside, under its name.
 
     Attributes:
         methods: Names of the methods of the model that the metric calls. A model or a runtime
@@ -16,12 +17,26 @@ class Metric:
         splits: Splits that it reads, of "test", "train" and "validation".
         higher_is_better: Whether a higher value is better.
         on_first_images: Whether it can be measured on the first n images of the test split.
+        needs_labels: Whether the images must have labels.
     """
 
     methods: tuple = ()
     splits: tuple = ("test",)
     higher_is_better = False
     on_first_images = False
+    needs_labels = False
+
+    def validate(self, model, data: Splits) -> None:
+        """Validates that a model can be measured on the images.
+
+        Raises:
+            ValueError: If it cannot.
+        """
+        if self.needs_labels and data.images(self.splits[0]).classes is None:
+            raise ValueError(
+                f"{type(self).__name__} must be measured on images with labels; received: images "
+                "without labels."
+            )
 
     def measure(self, model, data: Splits, *, progress=None, **settings) -> dict:
         """Measures a model.
@@ -29,7 +44,7 @@ class Metric:
         Args:
             model: A model on a runtime that has ``methods``.
             data: The images.
-            progress: Called with the numbers of parts done and of all parts.
+            progress: Callable (done, total), called after each part.
             **settings: Settings of the metric, as in a recipe. A metric with ``on_first_images``
                 has a setting ``images``, the number of images.
 
@@ -43,6 +58,10 @@ class Metric:
 def mean_of(values) -> dict:
     """Returns the mean of values ``(n,)`` and its standard error, {value, stderr, n}."""
     values = np.asarray(values, np.float64)
+    if len(values) < 2:
+        raise ValueError(
+            f"A metric must be measured on at least 2 images; received: {len(values)}."
+        )
     stderr = values.std(ddof=1) / np.sqrt(len(values))
     return {"value": float(values.mean()), "stderr": float(stderr), "n": len(values)}
 

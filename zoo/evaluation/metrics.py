@@ -1,26 +1,33 @@
 """Measures models by named metrics."""
 
 import functools
+import importlib
 import inspect
 import math
+import pkgutil
 import shlex
 
+from zoo import evaluation
 from zoo.catalog import nearest
-from zoo.evaluation.likelihood import DecodedLikelihood, NegativeLogLikelihood
-from zoo.evaluation.neighbors import ClassShare, NearestNeighbor
-from zoo.evaluation.parzen import Parzen
 from zoo.evaluation.splits import Splits
+from zoo.inference import validation
 
-METRICS = {
-    "nll": NegativeLogLikelihood(proposal="posterior"),
-    "nll_monte_carlo": NegativeLogLikelihood(proposal="prior"),
-    "nll_decoded": DecodedLikelihood(),
-    "parzen": Parzen(),
-    "nearest_neighbor": NearestNeighbor(),
-    "nearest_neighbor_real": NearestNeighbor(real=True),
-    "coverage": ClassShare(),
-    "largest_share": ClassShare(largest=True),
-}
+
+def _metrics() -> dict:
+    """Returns the ``METRICS`` of all modules of this folder."""
+    modules = [
+        importlib.import_module(f"zoo.evaluation.{module.name}")
+        for module in pkgutil.iter_modules(evaluation.__path__)
+        if f"zoo.evaluation.{module.name}" != __name__
+    ]
+    return {
+        name: metric
+        for module in modules
+        for name, metric in getattr(module, "METRICS", {}).items()
+    }
+
+
+METRICS = _metrics()
 
 
 def choose(name: str, metrics: dict, names, model, data: Splits, runtime="keras") -> dict:
@@ -36,13 +43,14 @@ def choose(name: str, metrics: dict, names, model, data: Splits, runtime="keras"
             "keras".
 
     Raises:
-        ValueError: If one of the names is not among the metrics that can be measured.
+        ValueError: If a recipe has an unknown metric or setting, or one of the names is not among
+            the metrics that can be measured.
     """
+    check(metrics)
     known = {
         metric: settings
         for metric, settings in metrics.items()
-        if metric in METRICS
-        and (METRICS[metric].methods or runtime == "keras")
+        if (METRICS[metric].methods or runtime == "keras")
         and all(hasattr(model, method) for method in METRICS[metric].methods)
         and set(METRICS[metric].splits) <= set(data.names)
     }
@@ -103,17 +111,36 @@ def evaluate(
     return found
 
 
+def check(metrics: dict) -> None:
+    """Validates the metrics of a recipe and their settings.
+
+    Raises:
+        ValueError: If there is no such metric, or a metric does not have one of its settings.
+    """
+    for name, settings in metrics.items():
+        if name not in METRICS:
+            raise ValueError(f"metrics has no metric {name!r}{nearest(name, METRICS)}.")
+        parameters = inspect.signature(METRICS[name].measure).parameters
+        if any(one.kind is inspect.Parameter.VAR_KEYWORD for one in parameters.values()):
+            continue
+        known = sorted(set(parameters) - {"model", "data", "progress"})
+        for setting, value in settings.items():
+            if setting not in known:
+                raise ValueError(
+                    f"metrics.{name} has no setting {setting!r}{nearest(setting, known)}."
+                )
+            validation.positive_int(value, f"metrics.{name}.{setting}")
+
+
 def measure(metric: str, model, data: Splits, settings: dict, progress=None) -> dict:
     """Measures one metric with settings, see ``Metric.measure``.
 
     Raises:
-        ValueError: If the metric does not have one of the settings.
+        ValueError: If the metric does not have one of the settings, or the model cannot be measured
+            on the images.
     """
-    known = inspect.signature(METRICS[metric].measure).parameters
-    for name in settings:
-        if name not in known or name in ("model", "data", "progress"):
-            settable = sorted(set(known) - {"model", "data", "progress"})
-            raise ValueError(f"metrics.{metric} has no setting {name!r}{nearest(name, settable)}.")
+    check({metric: settings})
+    METRICS[metric].validate(model, data)
     return METRICS[metric].measure(model, data, progress=progress, **settings)
 
 

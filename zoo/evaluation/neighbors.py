@@ -61,17 +61,28 @@ class NearestNeighbor(Metric):
         real: Whether to fit it on the real training images instead, for comparison.
     """
 
+    needs_labels = True
+
     def __init__(self, real: bool = False):
         self.real = real
         self.methods = () if real else ("sample",)
         self.splits = ("test", "train") if real else ("test",)
 
+    def validate(self, model, data):
+        """Validates that the images and the model have labels."""
+        super().validate(model, data)
+        if not model.num_classes:
+            raise ValueError(
+                "nearest_neighbor must be measured on a model that is conditional on a label; "
+                "received: one without num_classes."
+            )
+
     def measure(self, model, data, *, samples=50_000, progress=None):
         """Measures with ``samples`` samples, of seeds 0, 1, 2, … and the classes in turn."""
-        images, labels = data.source("test").first()
+        images, labels = data.images("test").first()
         nearest = NearestClass(images, model.num_classes)
         if self.real:
-            nearest.add(*data.source("train").first())
+            nearest.add(*data.images("train").first())
             fitted_on = "the real training images"
         else:
             _add_samples(nearest, model, samples, progress)
@@ -103,6 +114,7 @@ class ClassShare(Metric):
 
     methods = ("sample",)
     splits = ("train",)
+    needs_labels = True
 
     def __init__(self, largest: bool = False):
         self.largest = largest
@@ -110,7 +122,7 @@ class ClassShare(Metric):
 
     def measure(self, model, data, *, samples=10_000, progress=None):
         """Measures with ``samples`` samples, of seeds 0, 1, 2, …; this takes seconds."""
-        shares = class_shares(model.sample(samples), *data.source("train").first())
+        shares = class_shares(model.sample(samples), *data.images("train").first())
         which = "largest" if self.largest else "smallest"
         all_shares = ", ".join(f"{100 * share:.1f}" for share in shares)
         return percent_of(shares.max() if self.largest else shares.min(), samples) | {
@@ -127,3 +139,11 @@ def class_shares(samples, images, labels) -> np.ndarray:
     nearest = NearestClass(samples, classes)
     nearest.add(images, labels)
     return np.bincount(nearest.labels(), minlength=classes) / len(samples)
+
+
+METRICS = {
+    "nearest_neighbor": NearestNeighbor(),
+    "nearest_neighbor_real": NearestNeighbor(real=True),
+    "coverage": ClassShare(),
+    "largest_share": ClassShare(largest=True),
+}

@@ -13,10 +13,13 @@ class Splits:
     Args:
         load: Callable that returns the ``Source`` of a split's name.
         names: {role: name of the split}; a role without images is left out.
+        prepare: Callable that makes of these images the ones that the model is trained on, for
+            example by binarization. By default they are the same.
     """
 
-    def __init__(self, load, names: dict):
+    def __init__(self, load, names: dict, prepare=None):
         self._load = functools.cache(load)
+        self._prepare = prepare or (lambda images: images)
         self.names = {role: name for role, name in names.items() if name}
 
     @classmethod
@@ -29,16 +32,25 @@ class Splits:
             test: Split in the role of the test images.
         """
         names = {"test": test, "train": recipe.split, "validation": recipe.validation}
-        return cls(lambda split: recipe.source(split, data_dir), names)
+        return cls(lambda split: recipe.images(split, data_dir), names, recipe.prepared)
 
     @classmethod
     def of_source(cls, source: Source) -> "Splits":
         """Returns a source of held-out images in the role of the test images."""
         return cls(lambda _: source, {"test": "held-out images"})
 
-    def source(self, role: str) -> Source:
-        """Returns the source of a role."""
+    def images(self, role: str) -> Source:
+        """Returns the images of a role as the data set has them."""
         return self._load(self.names[role])
+
+    def source(self, role: str) -> Source:
+        """Returns the images of a role as the model is trained on them."""
+        return self._prepare(self.images(role))
+
+    @property
+    def for_calibration(self) -> Source:
+        """Images for calibration: training images, or held-out ones if there are no others."""
+        return self.source("train" if "train" in self.names else "test")
 
     @property
     def binarized(self) -> bool:

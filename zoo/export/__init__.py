@@ -1,5 +1,5 @@
-"""Export of a model to what is deployed: SavedModel versions for TF Serving, and TF Lite files."""
+"""Export of models: SavedModel versions for TF Serving, and TF Lite files."""
 
-from zoo.export.write import next_version, publish_version, write_tflite
+from zoo.export.write import export_saved_model, export_tflite, next_version
 
-__all__ = ["next_version", "publish_version", "write_tflite"]
+__all__ = ["export_saved_model", "export_tflite", "next_version"]

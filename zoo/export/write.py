@@ -9,7 +9,7 @@ from zoo.export import saved_model, tflite
 from zoo.utils.atomic import atomic_write, new_folder, plain_write_errors
 
 
-def publish_version(model, base_path) -> Path:
+def export_saved_model(model, base_path) -> Path:
     """Writes a model as the next version below a base path of TF Serving, which may be live.
 
     The version appears in one rename, and several exports may run at once. An export that is killed
@@ -45,7 +45,7 @@ def next_version(written: Path, base_path: Path) -> Path:
                 raise
 
 
-def write_tflite(model, path, precision: str, samples: dict | None = None) -> Path:
+def export_tflite(model, path, precision: str, samples: dict | None = None) -> Path:
     """Writes a model as a TF Lite file.
 
     Args:

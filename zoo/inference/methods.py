@@ -291,7 +291,9 @@ def from_card(card, runtime):
         card: A ``zoo.Card``.
         runtime: Callable, ``runtime(signature, inputs)``.
     """
-    kinds = tuple(kind for signature, kind in METHODS.items() if signature in card.signatures)
+    # The card of an earlier version does not list the signatures.
+    signatures = list(card.signatures) or runtime.signatures
+    kinds = tuple(kind for signature, kind in METHODS.items() if signature in signatures)
     model = type(card.family, kinds, {"__doc__": f"{card.family} on a runtime without Keras."})()
     model.image_shape, model.latent_dim = card.image_shape, card.latent_dim
     model.num_classes = card.num_classes
@@ -299,5 +301,5 @@ def from_card(card, runtime):
     model.condition_shape = tuple(condition["shape"]) if condition.get("shape") else None
     model.condition_at = tuple(condition["at"]) if condition.get("at") else None
     model.compute = runtime
-    model.has = card.signatures.__contains__
+    model.has = signatures.__contains__
     return model

@@ -18,8 +18,15 @@ class GenerativeModel(methods.Conditional, keras.Model):
     """Base class of the training classes of adversarial, variational and other models.
 
     A condition is None, int32 labels ``(n,)`` or a float32 tensor ``(n, *condition_shape)`` in
-    every method. A subclass implements ``decode_tensor``, ``optimizers``, ``parameters``,
-    ``train_step`` and ``test_step``, and sets ``given_networks``.
+    every method. A subclass
+
+    - inherits the classes of ``zoo.inference.methods`` whose methods it has, before this class;
+    - sets ``call_signature``;
+    - in its constructor calls the parent's, builds its networks, and calls ``track`` with the names
+      of its training metrics and then ``compile``;
+    - implements ``decode_tensor``, ``optimizers``, ``parameters``, ``train_step``, ``test_step``,
+      and ``prior_tensor`` if its prior is not N(0, I);
+    - extends ``signatures`` by its own, and ``calibration_inputs`` by the inputs of each of these.
 
     Args:
         image_shape: (height, width, channels).
@@ -31,14 +38,16 @@ class GenerativeModel(methods.Conditional, keras.Model):
         name: Name of the model.
 
     Attributes:
-        called: Name of the signature that a call of the model and ``predict`` compute.
-        given_networks: {argument: network or None} of the networks that a user gave to the
-            constructor.
+        call_signature: Name of the signature that a call of the model and ``predict`` compute.
+        given_networks: {argument: network or None} of the networks that a user may give to the
+            constructor; empty by default.
         calibrates_on_images: Whether ``calibration_inputs`` needs training images.
+        has_int8: Whether an artifact has an int8 file.
     """
 
-    called: str
+    call_signature: str
     calibrates_on_images = False
+    has_int8 = True
     given_networks: dict
 
     def __init__(
@@ -63,8 +72,8 @@ class GenerativeModel(methods.Conditional, keras.Model):
         self.built = True  # A subclass builds its networks in its constructor.
 
     def call(self, inputs, training=False):
-        """Computes the signature ``called`` from its inputs in order, the condition last."""
-        function, _ = self.functions()[self.called]
+        """Computes ``call_signature`` from its inputs in order, the condition last."""
+        function, _ = self.functions()[self.call_signature]
         return next(iter(function(*keras.tree.flatten(inputs)).values()))
 
     def decode_tensor(self, z, condition=None):
@@ -116,10 +125,18 @@ class GenerativeModel(methods.Conditional, keras.Model):
             noise: float32 ``(n, latent_dim)``, standard normal.
 
         Returns:
-            {signature: {input: array of n rows}}.
+            {signature: {input: array of n rows}}, for each signature of a TF Lite file.
         """
         z = self.compute("prior", {"noise": noise} | condition)["z"] if self.has("prior") else noise
-        return {"decode": {"z": z} | condition}
+        return self.latent_calibration_inputs(z, noise, condition)
+
+    def latent_calibration_inputs(self, z, noise, condition) -> dict:
+        """Returns the calibration inputs of the signatures that take z or noise."""
+        inputs = {"decode": {"z": z} | condition}
+        if self.has("prior"):
+            inputs["prior"] = {"noise": noise} | condition
+            inputs["log_prior"] = {"z": z} | condition
+        return inputs
 
     def check_network(
         self, network, argument: str, input_shape: tuple, output_shape: tuple | list
@@ -285,12 +302,12 @@ class GenerativeModel(methods.Conditional, keras.Model):
             return super().evaluate(**given)
 
     def predict(self, x, *args, **kwargs):
-        """Computes the signature ``called`` of each batch, as ``keras.Model.predict`` does.
+        """Computes the signature ``call_signature`` of each batch, as ``keras.Model.predict`` does.
 
         Raises:
-            ValueError: If the first batch of ``x`` is not the input of the signature ``called``.
+            ValueError: If the first batch of ``x`` is not the input of ``call_signature``.
         """
-        names = [spec.name for spec in self.functions()[self.called][1]]
+        names = [spec.name for spec in self.functions()[self.call_signature][1]]
         batch = batches.first(x, None, None)
         if batch is not None:
             batches.validate_inputs(self, names, batch)
@@ -323,8 +340,9 @@ class GenerativeModel(methods.Conditional, keras.Model):
     def _validated_validation_data(self, given):
         """Validates ``validation_data`` of ``fit`` and returns it in the form that Keras takes."""
         images, condition, weights = keras.utils.unpack_x_y_sample_weight(given["validation_data"])
+        size = given.get("validation_batch_size")
         checked = batches.for_evaluation(
-            self, {"x": images, "batch_size": given.get("validation_batch_size")}
+            self, {"x": images, "y": condition, "sample_weight": weights, "batch_size": size}
         )
         if checked["x"] is not images:
             return checked["x"]
@@ -359,10 +377,10 @@ class GenerativeModel(methods.Conditional, keras.Model):
             ValueError: If a conditional model is given no condition.
         """
         images, condition, weights = keras.utils.unpack_x_y_sample_weight(data)
-        images = self.full(images)
+        images = self.to_float(images)
         images = tf.ensure_shape(images, [None, *self.image_shape])
         n = tf.shape(images)[0]
-        weights = None if weights is None else tf.reshape(self.full(weights), [n])
+        weights = None if weights is None else tf.reshape(self.to_float(weights), [n])
         with tf.control_dependencies(
             batches.assert_in_range(images, 0.0, 1.0, batches.IMAGES_IN_RANGE)
         ):
@@ -372,7 +390,7 @@ class GenerativeModel(methods.Conditional, keras.Model):
         if condition is None:
             raise ValueError(batches.missing_condition(self))
         if self.condition_shape:
-            condition = tf.ensure_shape(self.full(condition), [None, *self.condition_shape])
+            condition = tf.ensure_shape(self.to_float(condition), [None, *self.condition_shape])
             return images, condition, weights
         # Labels may also be of shape (n, 1), and of unknown rank after batches of both shapes.
         labels = tf.reshape(ops.cast(condition, "int32"), [n])
@@ -391,7 +409,7 @@ class GenerativeModel(methods.Conditional, keras.Model):
         """
         return ops.mean(values if weights is None else values * weights)
 
-    def full(self, tensor):
+    def to_float(self, tensor):
         """Casts to float32, also under mixed precision, because sums over pixels need it."""
         return ops.cast(tensor, keras.config.floatx())
 
@@ -439,7 +457,7 @@ class GenerativeModel(methods.Conditional, keras.Model):
         return self._trackers
 
     def predict_step(self, data):
-        """Computes the signature ``called`` of one batch of ``predict``."""
+        """Computes the signature ``call_signature`` of one batch of ``predict``."""
         x, condition, _ = keras.utils.unpack_x_y_sample_weight(data)
         alone = condition is None or not self.condition_spec()
         return self(x if alone else [x, condition], training=False)
@@ -483,7 +501,7 @@ class GenerativeModel(methods.Conditional, keras.Model):
 
     def noise(self, shape, step, *more):
         """Draws standard normal noise with the seed ``noise_seed(step, *more)``."""
-        return self.full(tf.random.stateless_normal(shape, self.noise_seed(step, *more)))
+        return self.to_float(tf.random.stateless_normal(shape, self.noise_seed(step, *more)))
 
 
 def dimensions(image_shape, latent_dim, num_classes) -> tuple:
@@ -498,7 +516,7 @@ def dimensions(image_shape, latent_dim, num_classes) -> tuple:
     return validation.image_shape(image_shape), latent_dim, num_classes
 
 
-def refuse(unknown: dict, replaced: dict, family: type) -> None:
+def refuse_unknown(unknown: dict, replaced: dict, family: type) -> None:
     """Raises an error for arguments that a constructor does not have.
 
     Args:

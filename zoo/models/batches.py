@@ -1,4 +1,4 @@
-"""Validation of training data.
+"""Training data: batches of a data source, and validation.
 
 The first batch is validated before TensorFlow traces a training step. Assertions in the graph
 validate every batch.
@@ -27,7 +27,8 @@ BATCH_SIZE = 32  # The default of Keras.
 def for_training(model, given: dict) -> dict:
     """Replaces a ``zoo.data.Source`` among the arguments of ``fit`` by its batches.
 
-    Each epoch has a new order, and the batches depend on the model's seed and the step alone.
+    Each epoch has a new order. The batches depend on the model's seed and on the number of steps
+    that the optimizer has done.
 
     Raises:
         ValueError: If the model cannot be trained on the source, see ``zoo.data.for_model``.
@@ -35,10 +36,12 @@ def for_training(model, given: dict) -> dict:
     if not isinstance(given.get("x"), data.Source):
         return given
     source, size = _source(model, given)
-    steps = given.get("steps_per_epoch") or source.steps_per_epoch(size)
-    start = (given.get("initial_epoch") or 0) * steps
+    steps = given.get("steps_per_epoch")
+    steps = source.steps_per_epoch(size) if steps is None else steps
+    # A second ``fit`` continues with new epochs.
+    start = max(int(model.optimizer.iterations), (given.get("initial_epoch") or 0) * steps)
     images = source.batches(size, model.seed, start)
-    return _without_arrays(given) | {"x": images, "steps_per_epoch": steps, "shuffle": False}
+    return _without_batch_size(given) | {"x": images, "steps_per_epoch": steps, "shuffle": False}
 
 
 def for_evaluation(model, given: dict) -> dict:
@@ -46,18 +49,21 @@ def for_evaluation(model, given: dict) -> dict:
     if not isinstance(given.get("x"), data.Source):
         return given
     source, size = _source(model, given)
-    return _without_arrays(given) | {"x": source.batches(size)}
+    return _without_batch_size(given) | {"x": source.batches(size)}
 
 
 def _source(model, given):
     source = data.for_model(given["x"], model)
     for name in ("y", "sample_weight"):
         if given.get(name) is not None:
-            raise ValueError(f"{name} must not be given with a zoo.data.Source as x.")
-    return source, given.get("batch_size") or min(BATCH_SIZE, len(source))
+            raise ValueError(
+                f"{name} must not be given with a zoo.data.Source, which has the conditions itself."
+            )
+    size = given.get("batch_size")
+    return source, min(BATCH_SIZE, len(source)) if size is None else size
 
 
-def _without_arrays(given):
+def _without_batch_size(given):
     return {name: value for name, value in given.items() if name != "batch_size"}
 
 

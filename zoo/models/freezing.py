@@ -1,4 +1,4 @@
-"""State of frozen layers, as part of a model's configuration."""
+"""Layers of a model at every depth, and the state of frozen ones as part of its configuration."""
 
 
 def trainable_states(model) -> dict[str, bool]:
@@ -14,7 +14,7 @@ def trainable_states(model) -> dict[str, bool]:
     states = {} if model.trainable else {"": False}
     return states | {
         path: layer.trainable
-        for path, layer, parent in _sublayers(model)
+        for path, layer, parent in sublayers(model)
         if layer.trainable != parent.trainable
     }
 
@@ -23,14 +23,14 @@ def set_trainable_states(model, states: dict[str, bool]) -> None:
     """Freezes and unfreezes the layers of a new model by the result of ``trainable_states``."""
     if "" in states:
         model.trainable = False
-    for path, layer, _ in _sublayers(model):
+    for path, layer, _ in sublayers(model):
         if path in states:
             layer.trainable = states[path]
 
 
-def _sublayers(layer, path=""):
+def sublayers(layer, path=""):
     """Yields (path, layer, parent) of each layer below a layer, outer layers first."""
     for sublayer in getattr(layer, "layers", ()):
         inner = f"{path}/{sublayer.name}".lstrip("/")
         yield inner, sublayer, layer
-        yield from _sublayers(sublayer, inner)
+        yield from sublayers(sublayer, inner)

@@ -1,6 +1,7 @@
 """Reads Keras files (``.keras``) of the zoo's models."""
 
 import json
+import re
 import zipfile
 from pathlib import Path
 
@@ -16,7 +17,8 @@ def read(path: Path) -> GenerativeModel:
 
     Raises:
         DamagedFileError: If Keras cannot load the file.
-        ValueError: If the file holds a model of another class.
+        ValueError: If the file holds a model of another class, or needs a class that is not
+            registered with Keras.
     """
     try:
         with zipfile.ZipFile(path) as file:
@@ -28,11 +30,17 @@ def read(path: Path) -> GenerativeModel:
     if not (isinstance(family, type) and issubclass(family, GenerativeModel)):
         raise ValueError(
             f"{path} must hold one of the zoo's models, {', '.join(zoo.models.__all__)}; "
-            f"received: a file with {name}."
+            f"received: a file with {name}. For a class of your own, import its module first."
         )
     try:
         return keras.saving.load_model(path)
     except Exception as error:  # Keras raises errors of many classes for damaged files.
+        unknown = re.search(r"Could not locate class '([^']*)'", str(error))
+        if unknown:
+            raise ValueError(
+                f"{path} needs the class {unknown[1]}, which is not registered with Keras. Import "
+                "the module that defines it first."
+            ) from error
         raise _damaged(path) from error
 
 

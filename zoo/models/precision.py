@@ -6,11 +6,11 @@ import keras
 
 
 @contextlib.contextmanager
-def policy_scope(config: dict | None):
+def policy_scope(config: dict | str | None):
     """Sets Keras's global dtype policy and restores the former one on exit.
 
     Args:
-        config: Serialized dtype policy. None leaves the global policy as it is.
+        config: Name or serialized dtype policy. None leaves the global policy as it is.
     """
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(before if config is None else keras.dtype_policies.get(config))

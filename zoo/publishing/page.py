@@ -4,6 +4,7 @@ from pathlib import Path
 
 from zoo import artifact
 from zoo.catalog import Card
+from zoo.recipes import list_recipes
 
 INT8_NAMES = """
 A metric whose name ends in @litert-int8 was measured on model_int8.tflite; the metric without that
@@ -13,25 +14,26 @@ NO_INT8 = """
 There is no int8 file, because the model was published without images to calibrate it.
 """
 NO_METRICS = """
-The model has no metrics, because it was published without images to measure it on.
+The model has no metrics.
 """
 
 
-def text(card: Card, version: Path) -> str:
+def text(card: Card, version: Path, name: str) -> str:
     """Returns the page.
 
     Args:
         card: Card of the model.
         version: The version directory.
+        name: Name or path by which the model is loaded.
     """
-    int8 = (version / artifact.FILES["litert-int8"]).exists()
-    measured_int8 = any(metric["name"].endswith("@litert-int8") for metric in card.metrics)
+    int8 = (version / artifact.FILES[artifact.INT8]).exists()
+    measured_int8 = any(metric["name"].endswith(f"@{artifact.INT8}") for metric in card.metrics)
     parts = [
         f"# {card.name}\n\n![samples]({artifact.SHEET})\n\n{_description(card)}\n",
         f"\n{_table(card)}\n" if card.metrics else NO_METRICS,
         INT8_NAMES if measured_int8 else "",
         "" if int8 else NO_INT8,
-        f"\n```\n{_commands(card)}\n```\n",
+        f"\n```\n{_commands(card, name)}\n```\n",
     ]
     return "".join(parts)
 
@@ -70,11 +72,11 @@ def _table(card):
     return "\n".join(rows)
 
 
-def _commands(card):
+def _commands(card, name):
     commands = [
-        f"zoo sample {card.name}{' --condition PICTURE.png' if card.condition else ''}",
-        f"zoo info {card.name}",
+        f"zoo sample {name}{' --condition PICTURE.png' if card.condition else ''}",
+        f"zoo info {name}",
     ]
-    if card.dataset:
+    if card.name in list_recipes():
         commands.append(f"zoo train {card.name}")
     return "\n".join(commands)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from zoo import catalog
+from zoo import artifact, catalog
 from zoo.utils.atomic import atomic_write
 
 START = "<!-- models: python -m zoo.publishing.table writes this table -->"
@@ -22,10 +22,10 @@ def table(cards) -> str:
             metric["name"]: f"{metric['value']:.2f} ± {metric['stderr']:.2f}"
             for metric in card.metrics
         }
-        for metric in card.recipe["metrics"]:
+        for metric in filter(values.get, card.recipe["metrics"]):
             anchor = card.recipe["anchors"].get(metric)
             published = f"{anchor['value']}" if anchor else "–"
-            int8 = values.get(f"{metric}@litert-int8", "–")
+            int8 = values.get(f"{metric}@{artifact.INT8}", "–")
             rows.append(
                 f"| {model} | {minutes:.0f} min | {metric} | {values[metric]} | {int8} | "
                 f"{published} |\n"

@@ -1,15 +1,17 @@
-"""Weights as they are shipped: numbers that float16 holds."""
+"""Rounds weights to values that float16 represents exactly."""
 
 import keras
 import numpy as np
+
+from zoo.models.freezing import sublayers
 
 
 def shippable(model, keep_weights: bool = False) -> keras.Model:
     """Returns a copy of a model as it is shipped.
 
-    It computes in float32 with weights that float16 holds, so that the TF Lite file with float16
-    weights gives the answers of Keras. It is not compiled, so that a loaded model starts
-    fine-tuning with the default optimizers.
+    It computes in float32 with weights that float16 represents exactly, so that the TF Lite file
+    with float16 weights gives the answers of Keras. It is not compiled, so that a loaded model
+    starts fine-tuning with the default optimizers.
 
     Args:
         model: On the Keras runtime.
@@ -24,16 +26,14 @@ def shippable(model, keep_weights: bool = False) -> keras.Model:
 
 
 def round_weights(model) -> None:
-    """Rounds the weights of a model to numbers that float16 holds.
+    """Rounds the weights of a model to values that float16 represents exactly.
 
     TF Lite replaces batch normalization by a factor, gamma / sqrt(variance + epsilon), and a term,
     beta − mean · factor. These two are rounded instead of gamma and beta.
     """
-    networks = [layer for layer in model.layers if isinstance(layer, keras.Model)]
     normalizations = [
         layer
-        for network in networks
-        for layer in network.layers
+        for _, layer, _ in sublayers(model)
         if isinstance(layer, keras.layers.BatchNormalization)
     ]
     kept = {id(weights) for layer in normalizations for weights in (layer.gamma, layer.beta)}
@@ -41,12 +41,19 @@ def round_weights(model) -> None:
         if id(variable) not in kept:
             variable.assign(_half(variable.numpy()))
     for layer in normalizations:
-        gamma, beta, mean, variance = (np.float64(weights) for weights in layer.get_weights())
-        deviation = np.sqrt(variance + layer.epsilon)
-        factor = _half(gamma / deviation)
-        layer.set_weights(
-            [factor * deviation, _half(beta - mean * factor) + mean * factor, mean, variance]
-        )
+        _round_normalization(layer)
+
+
+def _round_normalization(layer):
+    mean = np.float64(layer.moving_mean)
+    deviation = np.sqrt(np.float64(layer.moving_variance) + layer.epsilon)
+    if layer.gamma is None:  # The factor, 1 / deviation, has no weight of its own.
+        factor = 1 / deviation
+    else:
+        factor = _half(np.float64(layer.gamma) / deviation)
+        layer.gamma.assign(factor * deviation)
+    if layer.beta is not None:
+        layer.beta.assign(_half(np.float64(layer.beta) - mean * factor) + mean * factor)
 
 
 def _half(values):

@@ -1,5 +1,6 @@
-"""Publishes a model: writes an artifact, whole or not at all."""
+"""Writes a model as an artifact, whole or not at all."""
 
+import contextlib
 import os
 import shutil
 import tempfile
@@ -20,8 +21,6 @@ from zoo.publishing.weights import shippable
 from zoo.utils import image_files
 from zoo.utils.atomic import atomic_write, new_folder, plain_write_errors
 
-INT8 = "litert-int8"
-
 
 def publish(model, folder, data=None) -> Path:
     """Writes a model as an artifact, or as the next version of one.
@@ -41,11 +40,9 @@ def publish(model, folder, data=None) -> Path:
     """
     if not isinstance(model, GenerativeModel):
         raise ValueError(f"model must be a model of zoo.models; received: {short(model)}.")
-    source = None if data is None else get(data)
-    images = None if source is None else evaluation.Splits.of_source(source)
+    images = None if data is None else evaluation.Splits.of_source(get(data))
     card = card_of(model, Path(folder).resolve().name)
-    metrics = model.evaluation_metrics if images else {}
-    return publish_with_card(model, card, folder, images, metrics, calibration_role="test")
+    return publish_with_card(model, card, folder, images, model.evaluation_metrics)
 
 
 def publish_with_card(
@@ -55,7 +52,6 @@ def publish_with_card(
     images: evaluation.Splits | None,
     metrics: dict,
     *,
-    calibration_role: str = "train",
     command_name: str | None = None,
     progress=None,
 ) -> Path:
@@ -69,7 +65,6 @@ def publish_with_card(
         images: Images for the metrics, the calibration of the int8 file, and the conditions of the
             sample sheet; None writes no int8 file and measures nothing.
         metrics: {name: settings} of the metrics.
-        calibration_role: Role of the images for the calibration and the sample sheet.
         command_name: Name of the model in the commands of the metrics; None for images that no
             command can name.
         progress: As in ``zoo.evaluation.evaluate``.
@@ -78,17 +73,22 @@ def publish_with_card(
         The folder.
 
     Raises:
-        OSError: If the folder cannot be written to.
+        DamagedFileError: If the folder is that of an artifact with a damaged card.
+        OSError: If the folder cannot be written to, or holds other files.
     """
     folder, model = Path(folder), shippable(model, keep_weights=bool(card.metrics))
-    source = for_model(images.source(calibration_role), model) if images else None
+    _validate_folder(folder)
+    source = for_model(images.for_calibration, model) if images else None
     anchors = card.recipe.get("anchors") or {}
+    known = {metric["name"]: metric for metric in card.metrics}
 
     def measured(on, runtime):
-        chosen = evaluation.choose(card.name, metrics, None, on, images, runtime) if images else {}
-        known = {metric["name"]: metric for metric in card.metrics} if runtime == "keras" else {}
-        missing = {name: settings for name, settings in chosen.items() if name not in known}
-        return [known[name] for name in chosen if name in known] + evaluation.evaluate(
+        if images is None:
+            return list(known.values()) if runtime == "keras" else []
+        chosen = evaluation.choose(card.name, metrics, None, on, images, runtime)
+        kept = [name for name in chosen if name in known and runtime == "keras"]
+        missing = {name: chosen[name] for name in chosen if name not in kept}
+        return [known[name] for name in kept] + evaluation.evaluate(
             on, command_name, missing, images, anchors=anchors, runtime=runtime, progress=progress
         )
 
@@ -102,12 +102,27 @@ def publish_with_card(
         image_files.write(sample_sheet(model, source), Path(partial) / artifact.SHEET)
         _write_version(version, model, card, source)
         found = measured(model, "keras")
-        if (version / artifact.FILES[INT8]).exists():
-            found += measured(from_card(card, LiteRT(version / artifact.FILES[INT8])), INT8)
+        int8 = version / artifact.FILES[artifact.INT8]
+        if int8.exists():
+            found += measured(from_card(card, LiteRT(int8)), artifact.INT8)
         card = replace(card, metrics=found, versions=card.versions or versions())
-        _put_in_place(Path(partial), folder, card)
+        text = page.text(card, version, command_name or str(folder))
+        (Path(partial) / artifact.PAGE).write_text(text, encoding="utf-8")
+        with _locked(folder):
+            _put_in_place(Path(partial), folder, card)
     models_config.update(folder.parent)
     return folder
+
+
+def _validate_folder(folder: Path) -> None:
+    """Validates that a folder is new, empty or that of an artifact, before anything is computed."""
+    if (folder / artifact.CARD).is_file():
+        catalog.Card.read(folder / artifact.CARD)
+    elif folder.is_dir() and any(folder.glob("[!.]*")):
+        raise OSError(
+            f"{folder} must be a new or empty folder, or that of an artifact; received: a folder "
+            "with other files."
+        )
 
 
 def _write_version(version: Path, model, card, source) -> None:
@@ -116,15 +131,30 @@ def _write_version(version: Path, model, card, source) -> None:
     (version / artifact.ASSETS).mkdir(exist_ok=True)
     model.save(version / artifact.FILES["keras"])
     (version / artifact.FILES["litert"]).write_bytes(tflite.convert(version, "float16"))
-    if source is not None:
+    if source is not None and model.has_int8:
         content = tflite.convert(version, "int8", calibration.samples(model, source))
-        (version / artifact.FILES[INT8]).write_bytes(content)
+        (version / artifact.FILES[artifact.INT8]).write_bytes(content)
     warmup.write_requests(card, version)
+
+
+@contextlib.contextmanager
+def _locked(folder: Path):
+    """Lets one publication at a time change a folder, where the system has such locks."""
+    try:
+        import fcntl
+    except ImportError:
+        yield
+        return
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(opened, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(opened)
 
 
 def _put_in_place(partial: Path, folder: Path, card: catalog.Card) -> None:
     """Moves a finished version, the sheet and the page into the folder; the card comes last."""
-    (partial / artifact.PAGE).write_text(page.text(card, partial / "version"), encoding="utf-8")
     older = {}
     if (folder / artifact.CARD).is_file():
         older = catalog.Card.read(folder / artifact.CARD).files

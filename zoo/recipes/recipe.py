@@ -1,6 +1,7 @@
 """Recipe of a model: everything that decides how it is built, trained and measured."""
 
 import json
+import math
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 
@@ -12,8 +13,12 @@ FILE = "recipe.json"
 MUON = {"weight_decay": None, "adam_weight_decay": None, "adam_lr_ratio": 0.5}
 
 
+def _is_number(value):
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
 def _is_positive(value):
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0
+    return _is_number(value) and 0 < value < math.inf
 
 
 def _is_count(value, least=1):
@@ -24,19 +29,25 @@ def _is_cycle(value):
     if not (isinstance(value, (list, tuple)) and len(value) == 3):
         return False
     epochs, rate, changes = value
-    return _is_count(epochs) and _is_positive(rate) and isinstance(changes, dict)
+    numbers = isinstance(changes, dict) and all(map(_is_number, changes.values()))
+    return _is_count(epochs) and _is_positive(rate) and numbers
 
 
 def _is_best(value):
     return (
         isinstance(value, dict)
         and set(value) == {"metric", "every"}
-        and value["every"] is not (None)
+        and _is_text(value["metric"])
+        and _is_count(value["every"])
     )
 
 
 def _is_text(value):
     return isinstance(value, str) and bool(value)
+
+
+def _is_anchor(value):
+    return set(value) == {"value", "source"} and _is_number(value["value"])
 
 
 def _is_table(value):
@@ -52,7 +63,7 @@ RULES = {
     "batch_size": (_is_count, "an integer of at least 1"),
     "cycles": (
         lambda value: isinstance(value, list) and value and all(map(_is_cycle, value)),
-        "a list of [epochs, learning rate, {attribute: value}]",
+        "a list of [epochs, learning rate, {attribute: number}]",
     ),
     "paper": (lambda value: value is None or _is_text(value), "a text or null"),
     "optimizer": (_is_text, "the name of an optimizer of Keras"),
@@ -64,13 +75,19 @@ RULES = {
     ),
     "best": (
         lambda value: value is None or _is_best(value),
-        "null or a table of metric and every, a number of epochs",
+        "null or a table of metric, a name, and every, an integer of at least 1",
     ),
     "binarize": (lambda value: value in ("dynamic", None), "'dynamic' or null"),
     "precision": (lambda value: value in PRECISIONS, f"one of {', '.join(PRECISIONS)}"),
-    "seed": (lambda value: _is_count(value, 0), "an integer of at least 0"),
+    "seed": (
+        lambda value: _is_count(value, 0) and value < 2**32,
+        "an integer of at least 0 and less than 2**32",
+    ),
     "metrics": (_is_table, "a table of metrics and their settings"),
-    "anchors": (_is_table, "a table of metrics and their {value, source}"),
+    "anchors": (
+        lambda value: _is_table(value) and all(map(_is_anchor, value.values())),
+        "a table of metrics and their {value, source}",
+    ),
 }
 
 
@@ -85,8 +102,8 @@ class Recipe:
         model: Arguments of its constructor.
         dataset: Training data, a name of tensorflow-datasets.
         batch_size: Images in a batch. An epoch has n // batch_size steps.
-        cycles: [epochs, learning rate, {attribute of the model: value}] of each cycle. The learning
-            rate rises linearly over the first 2% of the cycle's steps and then falls to zero on a
+        cycles: [epochs, learning rate, {attribute of the model: number}] of each cycle. The rate
+            rises linearly over the first 2% of the cycle's steps and then falls to zero on a
             cosine; the attributes are set during that cycle alone.
         paper: Paper that the model reproduces.
         optimizer: Class of ``keras.optimizers``.
@@ -131,10 +148,9 @@ class Recipe:
                 raise ValueError(f"{name} must be {described}; received: {value!r}.")
         if self.best is None:
             return
-        if not _is_count(self.best["every"]) or self.best["metric"] not in self.metrics:
+        if self.best["metric"] not in self.metrics:
             raise ValueError(
-                "best must be null or a table of metric, which is one of the recipe's metrics, and "
-                f"every, an integer of at least 1; received: {self.best!r}."
+                f"best must name one of the recipe's metrics; received: {self.best!r}."
             )
         if self.validation is None:
             raise ValueError(
@@ -147,8 +163,8 @@ class Recipe:
         """Number of epochs of all cycles."""
         return sum(epochs for epochs, _, _ in self.cycles)
 
-    def source(self, split: str, data_dir: str | None = None):
-        """Returns a split of the data set, binarized if the recipe says so.
+    def images(self, split: str, data_dir: str | None = None):
+        """Returns the grey or colour images of a split of the data set.
 
         Args:
             split: A split of tensorflow-datasets.
@@ -163,8 +179,20 @@ class Recipe:
         """
         from zoo import data
 
-        source = data.tfds(self.dataset, split, data_dir)
-        return data.Binarized(source) if self.binarize else source
+        return data.tfds(self.dataset, split, data_dir)
+
+    def source(self, split: str, data_dir: str | None = None):
+        """Returns a split of the data set as the model is trained on it, binarized or not.
+
+        Arguments, result and errors as in ``images``.
+        """
+        return self.prepared(self.images(split, data_dir))
+
+    def prepared(self, images):
+        """Returns a source of binarized images if the recipe says so, or the given source."""
+        from zoo import data
+
+        return data.Binarized(images) if self.binarize else images
 
     def to_json(self) -> str:
         """Returns the recipe as a JSON document with one line for each field."""
@@ -208,6 +236,8 @@ def read(path) -> Recipe:
         return Recipe.from_json(values)
     except json.JSONDecodeError as error:
         raise ValueError(f"{path} must be a recipe in JSON; received: {error}.") from error
+    except RecursionError as error:
+        raise ValueError(f"{path} must be a recipe in JSON; received: deep nesting.") from error
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} must be a recipe in JSON; received: a binary file.") from error
     except ValueError as error:

@@ -39,7 +39,7 @@ def named(name: str) -> Recipe:
     return _recipes()[name]
 
 
-def current(name: str, recipe: Recipe) -> Recipe:
+def with_current_metrics(name: str, recipe: Recipe) -> Recipe:
     """Returns a recipe with the metrics and anchors that the recipe of its name has today.
 
     A recipe that trains another model than the one of that name is returned as it is.

@@ -31,10 +31,13 @@ class Checkpoint(keras.callbacks.Callback):
 class KeepBest(keras.callbacks.Callback):
     """Measures the model on the validation images and keeps the best one, see ``Recipe.best``."""
 
-    def __init__(self, run: Run, recipe: Recipe, data_dir):
+    def __init__(self, run: Run, recipe: Recipe, data: evaluation.Splits):
         super().__init__()
-        self.run, self.recipe = run, recipe
-        self.data = evaluation.Splits.of_recipe(recipe, data_dir, test=recipe.validation)
+        self.run, self.recipe, self.data = run, recipe, data
+
+    def on_train_begin(self, logs=None):
+        """Validates that the model can be measured on the images."""
+        evaluation.METRICS[self.recipe.best["metric"]].validate(self.model, self.data)
 
     def on_epoch_end(self, epoch, logs):
         """Measures the model after every so many epochs, and after the last one."""

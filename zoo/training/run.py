@@ -95,18 +95,19 @@ class Run:
         """Returns the epoch whose model was kept and its value on the validation images.
 
         Returns:
-            {epoch, value}, or None for a run that keeps the last epoch.
+            {epoch, value}, or None for a run that keeps the last epoch or was not measured.
         """
         recipe = self.read_recipe()
         if not recipe.best:
             return None
         metric = recipe.best["metric"]
-        first, *others = [line for line in self.history() if metric in line]
-        best = first
-        for line in others:
-            if evaluation.better(metric, line[metric], best[metric]):
-                best = line
-        return {"epoch": best["epoch"], "value": best[metric]}
+        best = None
+        for line in self.history():
+            if metric not in line:
+                continue
+            if best is None or evaluation.better(metric, line[metric], best["value"]):
+                best = {"epoch": line["epoch"], "value": line[metric]}
+        return best
 
     def outcome(self) -> dict:
         """Returns the fields of a card's recipe that describe this run.

@@ -1,6 +1,8 @@
-"""Trains a recipe in a run folder, so that an interrupted training continues where it was."""
+"""Trains a recipe in a run folder.
 
-import contextlib
+An interrupted training continues from its last checkpoint.
+"""
+
 import inspect
 import math
 from dataclasses import replace
@@ -8,9 +10,10 @@ from dataclasses import replace
 import keras
 
 import zoo.models
-from zoo import data
+from zoo import evaluation
 from zoo.catalog import nearest
 from zoo.models.base import GenerativeModel
+from zoo.models.precision import policy_scope
 from zoo.recipes import Recipe
 from zoo.training.callbacks import Checkpoint, KeepBest
 from zoo.training.run import Run
@@ -49,12 +52,7 @@ def build(recipe: Recipe, steps: int) -> keras.Model:
     """
     keras.utils.set_random_seed(recipe.seed)
     family, optimizer = family_of(recipe), _optimizer(recipe)
-    try:
-        model = family(**recipe.model, seed=recipe.seed)
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"model must be arguments of {recipe.family} ({_reason(error)})."
-        ) from error
+    model = family(**recipe.model, seed=recipe.seed)
     try:
         optimizers = {
             name: optimizer(rate, **recipe.optimizer_arguments)
@@ -146,19 +144,9 @@ def train(
         raise FileExistsError(
             f"{run.folder} holds a run: continue it with --resume, or name another --run-dir."
         )
-    with _dtype_policy(recipe.precision):
+    with policy_scope(recipe.precision):
         Training(recipe, run, data_dir).run_to_the_end(resume, verbose)
     return run.trained_model()
-
-
-@contextlib.contextmanager
-def _dtype_policy(name):
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(name)
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)
 
 
 class Training:
@@ -171,18 +159,31 @@ class Training:
     """
 
     def __init__(self, recipe: Recipe, run: Run, data_dir):
-        self.recipe, self.run, self.data_dir = recipe, run, data_dir
+        self.recipe, self.run = recipe, run
         # The values outside the cycles that change them.
         changed = {name for _, _, changes in recipe.cycles for name in changes}
         self.defaults = {name: _argument(recipe, name) for name in changed}
-        self.grey = data.tfds(recipe.dataset, recipe.split, data_dir)
-        self.steps = self.grey.steps_per_epoch(recipe.batch_size)
+        for _, _, changes in recipe.cycles:
+            _validate_model(recipe, changes)
+        evaluation.check(recipe.metrics)
+        # The best epoch is chosen on the validation images in place of the test images.
+        splits = evaluation.Splits.of_recipe(recipe, data_dir, test=recipe.validation)
+        self.images, self.source = splits.images("train"), splits.source("train")
+        self.steps = self.images.steps_per_epoch(recipe.batch_size)
+        self.callbacks = [
+            Checkpoint(run),
+            keras.callbacks.TensorBoard(run.logs, write_graph=False),
+        ]
+        if recipe.best:
+            self.callbacks.insert(0, KeepBest(run, recipe, splits))
 
     def run_to_the_end(self, resume: bool, verbose) -> None:
         """Trains the epochs that are left and writes the trained model."""
         model = self._model(resume)
-        self.run.write_recipe(self.recipe)
         done, end = int(model.optimizer.iterations) // self.steps, 0
+        if done < self.recipe.epochs:
+            self.run.model.unlink(missing_ok=True)  # It is of a shorter recipe.
+        self.run.write_recipe(self.recipe)
         # The line of an epoch that was interrupted before its checkpoint is removed.
         self.run.write_history([line for line in self.run.history() if line["epoch"] <= done])
         for epochs, _, changes in self.recipe.cycles:
@@ -201,7 +202,7 @@ class Training:
     def _model(self, resume):
         if not (resume and self.run.checkpoint.exists()):
             model = build(self.recipe, self.steps)
-            model.adapt(self.grey)
+            model.adapt(self.images)
             return model
         model = keras.saving.load_model(self.run.checkpoint)
         # The checkpoint's schedules end where the run ended before.
@@ -210,22 +211,33 @@ class Training:
         return model
 
     def _fit(self, model, done, end, verbose):
-        source = data.Binarized(self.grey) if self.recipe.binarize else self.grey
-        callbacks = [
-            Checkpoint(self.run),
-            keras.callbacks.TensorBoard(self.run.logs, write_graph=False),
-        ]
-        if self.recipe.best:
-            callbacks.insert(0, KeepBest(self.run, self.recipe, self.data_dir))
         with plain_write_errors(self.run.folder):
             model.fit(
-                source,
+                self.source,
                 batch_size=self.recipe.batch_size,
                 epochs=end,
                 initial_epoch=done,
-                callbacks=callbacks,
+                callbacks=self.callbacks,
                 verbose=verbose,
             )
+
+
+def _validate_model(recipe, changes):
+    """Validates the model's arguments and those that a cycle changes, by the constructor.
+
+    Raises:
+        ValueError: If the family does not exist or does not take an argument or its value.
+    """
+    for name in changes:
+        _argument(recipe, name)
+    family = family_of(recipe)
+    try:
+        family(**recipe.model | changes, seed=recipe.seed)
+    except (TypeError, ValueError) as error:
+        field = "cycles" if changes else "model"
+        raise ValueError(
+            f"{field} must be arguments of {recipe.family} ({_reason(error)})."
+        ) from error
 
 
 def _argument(recipe, name):

@@ -85,7 +85,7 @@ class AdversarialModel(methods.Decodes, base.GenerativeModel):
             average of its weights.
     """
 
-    called = "decode"
+    call_signature = "decode"
 
     def __init__(
         self,
@@ -103,7 +103,7 @@ class AdversarialModel(methods.Decodes, base.GenerativeModel):
         name=None,
         **unknown,
     ):
-        base.refuse(unknown, REPLACED, type(self))
+        base.refuse_unknown(unknown, REPLACED, type(self))
         if ema is not None and not 0 < ema < 1:
             raise ValueError(f"ema must be between 0 and 1, or None; received: {ema!r}.")
         if not instance_noise >= 0:
@@ -218,6 +218,7 @@ class AdversarialModel(methods.Decodes, base.GenerativeModel):
             discriminator_loss, measured = self._update_discriminator(
                 real, z, given, (step, i), weight
             )
+        # G is updated with as many images as the last update of D, and with their labels.
         z = self.noise([tf.shape(real)[0], self.latent_dim], step, k)
         generator_loss = self._update_generator(z, given, (step, k))
         if self.ema is not None:
@@ -276,11 +277,13 @@ class AdversarialModel(methods.Decodes, base.GenerativeModel):
 
     def generate(self, z, labels=None, training=False):
         """Computes G(z), float32 ``(n, height, width, channels)``, from z ``(n, latent_dim)``."""
-        return self.full(self.generator(z if labels is None else [z, labels], training=training))
+        return self.to_float(
+            self.generator(z if labels is None else [z, labels], training=training)
+        )
 
     def judge(self, images, labels=None, training=False):
         """Computes the discriminator's output, float32 ``(n,)``."""
-        return self.full(
+        return self.to_float(
             self.discriminator(images if labels is None else [images, labels], training=training)
         )
 
@@ -289,7 +292,9 @@ class AdversarialModel(methods.Decodes, base.GenerativeModel):
 
     def decode_tensor(self, z, condition=None):
         """Computes the sampler's images ``(n, *image_shape)`` in [0, 1] from z."""
-        return self.full(self.sampler(z if condition is None else [z, condition], training=False))
+        return self.to_float(
+            self.sampler(z if condition is None else [z, condition], training=False)
+        )
 
     def functions(self):
         """Returns the signatures and the function ``discriminate``."""

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from zoo.data import for_model, get
+from zoo.data import get, with_shape_of
 from zoo.inference import methods, validation
 from zoo.models import base
 from zoo.models.variational import likelihoods, networks, priors
@@ -29,6 +29,11 @@ def reparameterize(mean, log_var, noise):
     standard normal.
     """
     return mean + ops.exp(log_var / 2) * noise
+
+
+def log_mean_exp(values):
+    """Computes log 1/k Σᵢ exp(valuesᵢ) over the first axis, of length k."""
+    return ops.logsumexp(values, axis=0) - math.log(values.shape[0])
 
 
 class VariationalModel(
@@ -67,7 +72,7 @@ class VariationalModel(
         name: str. Name of the model.
     """
 
-    called = "reconstruct"
+    call_signature = "reconstruct"
     calibrates_on_images = True
 
     def __init__(
@@ -88,7 +93,7 @@ class VariationalModel(
         name=None,
         **unknown,
     ):
-        base.refuse(unknown, REPLACED, type(self))
+        base.refuse_unknown(unknown, REPLACED, type(self))
         super().__init__(
             image_shape,
             latent_dim,
@@ -99,6 +104,8 @@ class VariationalModel(
             name=name,
         )
         self.likelihood, self.prior = likelihoods.get(likelihood), priors.get(prior)
+        if isinstance(beta, bool) or not isinstance(beta, (int, float)) or not beta >= 0:
+            raise ValueError(f"beta must be a number of at least 0; received: {beta!r}.")
         self.beta = beta
         self.importance_samples = validation.positive_int(importance_samples, "importance_samples")
         self.check_network(encoder, "encoder", self.image_shape, [(self.latent_dim,)] * 2)
@@ -155,7 +162,7 @@ class VariationalModel(
         Raises:
             ValueError: If the images are of another shape than the model's.
         """
-        source = for_model(get(images), self)
+        source = with_shape_of(get(images), self)
         total = np.zeros(self.image_shape)
         for batch in source.batches(min(1000, len(source))):
             batch = batch[0] if isinstance(batch, tuple) else batch
@@ -185,9 +192,10 @@ class VariationalModel(
     def negative_elbo(self, images, condition, noise, weights=None, training=False):
         """Computes the training loss.
 
-        With one sample it is −E_q[log p(x | z)] + beta KL(q(z | x) ‖ p(z)), the negative of
-        equation 10 of Kingma & Welling 2013. The divergence is in closed form if the prior has one.
-        With k samples it is the negative of equation 8 of Burda et al. 2015.
+        With one sample it is −E_q[log p(x | z)] + beta KL(q(z | x) ‖ p(z)), for beta = 1 the
+        negative of equation 3 of Kingma & Welling 2013. The divergence is in closed form if the
+        prior has one. With k samples and beta = 1 it is the negative of equation 8 of Burda et al.
+        2015.
 
         Args:
             images: float32 ``(n, *image_shape)`` in [0, 1].
@@ -212,9 +220,7 @@ class VariationalModel(
         if self.importance_samples == 1:
             loss = self.beta * kl - log_prob[0]
         else:
-            loss = math.log(self.importance_samples) - ops.logsumexp(
-                log_prob + self.beta * log_ratio, axis=0
-            )
+            loss = -log_mean_exp(log_prob + self.beta * log_ratio)
         return tuple(
             self.weighted_mean(term, weights) for term in (loss, -ops.mean(log_prob, axis=0), kl)
         )
@@ -229,7 +235,7 @@ class VariationalModel(
         z must be the result of ``reparameterize`` for the same noise and log_var.
         """
         log_posterior = priors.normal_log_prob(noise) - 0.5 * ops.sum(log_var, axis=-1)
-        return self.full(self.prior.log_prob(z, self._flat(condition))) - log_posterior
+        return self.to_float(self.prior.log_prob(z, self._flat(condition))) - log_posterior
 
     def log_prob(self, images, output):
         """Computes log p(x | z) in nats, ``(n,)``, from the decoder's output.
@@ -237,7 +243,7 @@ class VariationalModel(
         If the condition is a part of the image, its pixels are left out: the model is the
         distribution of the other pixels.
         """
-        values = self.likelihood.log_prob(images, self.full(output))
+        values = self.likelihood.log_prob(images, self.to_float(output))
         return ops.sum(
             values if self.condition_at is None else values * self._unknown(), axis=(-3, -2, -1)
         )
@@ -247,12 +253,12 @@ class VariationalModel(
         output = self.encoder(
             images if condition is None else [images, condition], training=training
         )
-        mean, log_var = (self.full(part) for part in output)
+        mean, log_var = (self.to_float(part) for part in output)
         return self.prior.posterior(mean, log_var, self._flat(condition))
 
     def decode_tensor(self, z, condition=None):
         """Computes mean images ``(n, *image_shape)`` of p(x | z), with the condition's pixels."""
-        images = self.likelihood.mean(self.full(self._decoder(z, condition, training=False)))
+        images = self.likelihood.mean(self.to_float(self._decoder(z, condition, training=False)))
         if self.condition_at is None:
             return images
         return images * self._unknown() + ops.pad(
@@ -261,7 +267,7 @@ class VariationalModel(
 
     def prior_tensor(self, noise, condition=None):
         """Maps noise ``(n, latent_dim)`` from N(0, I) to z from the prior."""
-        return self.full(self.prior(noise, self._flat(condition)))
+        return self.to_float(self.prior(noise, self._flat(condition)))
 
     def score_tensor(self, images, condition=None):
         """Computes the anomaly score in nats, ``(n,)``.
@@ -309,7 +315,7 @@ class VariationalModel(
 
     def _log_prior_function(self):
         def log_prior(z, condition=None):
-            return {"log_prob": self.full(self.prior.log_prob(z, self._flat(condition)))}
+            return {"log_prob": self.to_float(self.prior.log_prob(z, self._flat(condition)))}
 
         return {"log_prior": (log_prior, self.specs("z", [self.latent_dim]))}
 
@@ -318,12 +324,8 @@ class VariationalModel(
         seen = {"images": images} | condition
         posterior = self.compute("encode", seen)
         z = posterior["mean"] + np.exp(posterior["log_var"] / 2) * noise
-        inputs = {"decode": {"z": z} | condition} | dict.fromkeys(
-            ("encode", "reconstruct", "score"), seen
-        )
-        if self.prior.is_standard_normal:
-            return inputs
-        return inputs | {"prior": {"noise": noise} | condition, "log_prior": {"z": z} | condition}
+        encoded = dict.fromkeys(("encode", "reconstruct", "score"), seen)
+        return self.latent_calibration_inputs(z, noise, condition) | encoded
 
     def log_likelihood(
         self, images, labels=None, *, samples=5000, seed=0, condition=None, proposal="posterior"

@@ -141,6 +141,7 @@ def start_from_mean(encoder, decoder, likelihood, mean) -> None:
     if (
         output is not None
         and isinstance(last, (PixelBias, layers.Dense))
+        and last.bias is not None
         and last.bias.shape.num_elements() == mean.size
     ):
         last.bias.assign(keras.ops.reshape(output, last.bias.shape))
