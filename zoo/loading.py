@@ -46,8 +46,8 @@ class StoredModel:
         """
         if self.card.recipe.get("dataset") is None:
             raise ValueError(
-                f"{self.given} has no recipe, which names the data and the metrics. Name the folder "
-                "of a run or of an artifact that has one."
+                f"{self.given} has no recipe, which names the data and the metrics. Name the "
+                "folder of a run or of an artifact that has one."
             )
         return recipes.Recipe.from_json(self.card.recipe)
 
