@@ -53,7 +53,7 @@ class MemorySource(Source):
                 batch = tf.cast(batch, tf.float32) / 255
             return (batch, *conditions) if conditions else batch
 
-        return index_batches(self, batch_size, seed, start_step, shard).map(gather).prefetch(2)
+        return index_batches(self, batch_size, seed, start_step, shard).map(gather)
 
     def first(self, n=None):
         """Returns the first n images and their conditions, see ``Source.first``."""

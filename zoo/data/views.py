@@ -35,8 +35,8 @@ class Binarized(View):
     def batches(self, batch_size, seed=None, start_step=0, shard=(0, 1)):
         """Returns batches, see ``Source.batches``."""
 
-        def draw(step, *element):
-            images, *condition = element
+        def draw(step, element):
+            images, *condition = element if isinstance(element, tuple) else (element,)
             uniform = (
                 self._uniform_of_rows(images, step, batch_size, shard)
                 if seed is None
@@ -45,11 +45,8 @@ class Binarized(View):
             images = tf.cast(uniform < tf.cast(images, uniform.dtype), tf.float32)
             return (images, *condition) if condition else images
 
-        batches = self.source.batches(batch_size, seed, start_step, shard).enumerate(start_step)
-        flat = batches.map(
-            lambda step, element: (step, *(element if isinstance(element, tuple) else (element,)))
-        )
-        return flat.map(draw).prefetch(2)
+        batches = self.source.batches(batch_size, seed, start_step, shard)
+        return batches.enumerate(start_step).map(draw)
 
     def _uniform_of_step(self, step, batch_size, seed, shard):
         # The numbers of the whole batch, so that those of an image do not depend on the shards.

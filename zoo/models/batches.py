@@ -40,7 +40,7 @@ def for_training(model, given: dict) -> dict:
     steps = source.steps_per_epoch(size) if steps is None else steps
     # A second ``fit`` continues with new epochs.
     start = max(int(model.optimizer.iterations), (given.get("initial_epoch") or 0) * steps)
-    images = source.batches(size, model.seed, start)
+    images = source.batches(size, model.seed, start).prefetch(2)
     return _without_batch_size(given) | {"x": images, "steps_per_epoch": steps, "shuffle": False}
 
 
@@ -49,7 +49,7 @@ def for_evaluation(model, given: dict) -> dict:
     if not isinstance(given.get("x"), data.Source):
         return given
     source, size = _source(model, given)
-    return _without_batch_size(given) | {"x": source.batches(size)}
+    return _without_batch_size(given) | {"x": source.batches(size).prefetch(2)}
 
 
 def _source(model, given):
