@@ -1,6 +1,7 @@
 """Writes a model as an artifact, whole or not at all."""
 
 import contextlib
+import functools
 import os
 import shutil
 import tempfile
@@ -79,19 +80,9 @@ def publish_with_card(
     folder, model = Path(folder), shippable(model, keep_weights=bool(card.metrics))
     _validate_folder(folder)
     source = for_model(images.for_calibration, model) if images else None
-    anchors = card.recipe.get("anchors") or {}
-    known = {metric["name"]: metric for metric in card.metrics}
-
-    def measured(on, runtime):
-        if images is None:
-            return list(known.values()) if runtime == "keras" else []
-        chosen = evaluation.choose(card.name, metrics, None, on, images, runtime)
-        kept = [name for name in chosen if name in known and runtime == "keras"]
-        missing = {name: chosen[name] for name in chosen if name not in kept}
-        return [known[name] for name in kept] + evaluation.evaluate(
-            on, command_name, missing, images, anchors=anchors, runtime=runtime, progress=progress
-        )
-
+    measured = functools.partial(
+        _measured, card, images, metrics, command_name=command_name, progress=progress
+    )
     with (
         plain_write_errors(folder),
         new_folder(folder),
@@ -112,6 +103,21 @@ def publish_with_card(
             _put_in_place(Path(partial), folder, card)
     models_config.update(folder.parent)
     return folder
+
+
+def _measured(card, images, metrics, model, runtime, **settings) -> list[dict]:
+    """Returns the metrics of a model on a runtime; those on the card are not measured again."""
+    known = {metric["name"]: metric for metric in card.metrics} if runtime == "keras" else {}
+    if images is None:
+        return list(known.values())
+    chosen = evaluation.choose(card.name, metrics, None, model, images, runtime)
+    missing = {name: chosen[name] for name in chosen if name not in known}
+    name = settings.pop("command_name")
+    anchors = card.recipe.get("anchors")
+    found = evaluation.evaluate(
+        model, name, missing, images, anchors=anchors, runtime=runtime, **settings
+    )
+    return [known[name] for name in chosen if name in known] + found
 
 
 def _validate_folder(folder: Path) -> None:
