@@ -6,8 +6,8 @@ defects of TensorFlow Lite's quantizer are corrected here:
 - Some signatures end in arithmetic on latent variables or in sums of log-probabilities over all
   pixels. Their rounding errors in int8 would add up to tens of nats. The operations after the
   networks of such a signature stay in float32, and all operations of a prior.
-- A tanh whose input has a range of ±70 would have only a few int8 steps in the interval in which it
-  rises. The range of an input of sigmoid or tanh therefore ends where the function is flat.
+- A tanh whose input has a range of ±70 would have only a few int8 steps in the interval in which
+  it rises. The range of an input of sigmoid or tanh therefore ends where the function is flat.
 - The quantizer leaves ELU in float32, although the interpreter has an int8 kernel for it. During
   quantization ELU is replaced by another function of one argument.
 """

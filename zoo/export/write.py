@@ -13,8 +13,8 @@ def export_saved_model(model, base_path) -> Path:
     """Writes a model as the next version below a base path of TF Serving, which may be live.
 
     The version appears in one rename, and several exports may run at once. An export that is killed
-    leaves a hidden folder ``.….partial``, which TF Serving ignores and which may be removed when no
-    export runs.
+    leaves a hidden folder ``.….partial``, which TF Serving ignores and which may be removed when
+    no export runs.
 
     Returns:
         The version's folder, whose number is one above the highest there.

@@ -63,7 +63,7 @@ class Conditional:
         return {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
 
     def _conditioning(self, n, labels, condition) -> dict[str, np.ndarray]:
-        """Returns the condition as inputs of a signature: {}, {"label": …} or {"condition": …}."""
+        """Returns the condition as inputs of a signature, {"label": …}, {"condition": …} or {}."""
         if labels is not None and not self.num_classes:
             raise ValueError(
                 "labels must be None, because this model is not conditional on a label."
@@ -236,8 +236,8 @@ class Scores(Conditional):
     def score(self, images, labels=None, *, condition=None) -> np.ndarray:
         """Computes an anomaly score in nats, without random numbers.
 
-        For a variational model it is −log p(x | z) − log p(z) + log q(z | x) at the posterior mean
-        z. For a normal prior the last two terms are the divergence in closed form.
+        For a variational model it is −log p(x | z) − log p(z) + log q(z | x) at the posterior
+        mean z. For a normal prior the last two terms are the divergence in closed form.
 
         Args:
             images: float ``(n, height, width, channels)`` in [0, 1].

@@ -327,8 +327,8 @@ class AdversarialModel(methods.Decodes, base.GenerativeModel):
         """Computes an anomaly score, the discriminator's output with the opposite sign.
 
         For an objective with probabilities and an optimal D that was trained without smoothing and
-        noise, the score is log p(x | G) − log p(x | data) (Goodfellow et al. 2014, proposition 1).
-        D has learned to distinguish the data from images of G, and only from these.
+        noise, the score is log p(x | G) − log p(x | data) (Goodfellow et al. 2014, proposition
+        1). D has learned to distinguish the data from images of G, and only from these.
 
         Args:
             images: float ``(n, height, width, channels)`` in [0, 1].

@@ -213,15 +213,15 @@ class DiscretizedLogistic(Likelihood):
         return mean, ops.exp(ops.maximum(log_scale, self.MIN_LOG_SCALE))
 
     def log_prob(self, images, output):
-        """Computes log(σ((x + h − μ) / s) − σ((x − h − μ) / s)), in which h is half a level.
+        """Computes log(σ((x + h − μ) / s) − σ((x − h − μ) / s)), h being half a level.
 
         The first level has no lower end and the last no upper end.
         """
         mean, scale = self._mean_and_scale(output)
         half = 0.5 / (self.levels - 1)
         upper, lower = (images + half - mean) / scale, (images - half - mean) / scale
-        # log(σ(u) − σ(l)) = log(1 − exp(l − u)) + log σ(u) + log σ(−l), accurate for small
-        # differences.
+        # log(σ(u) − σ(l)) = log(1 − exp(l − u)) + log σ(u) + log σ(−l), accurate for
+        # small differences.
         inner = ops.log(-ops.expm1(lower - upper)) - ops.softplus(-upper) - ops.softplus(lower)
         first, last = images < half, images > 1 - half
         return ops.where(first, -ops.softplus(-upper), ops.where(last, -ops.softplus(lower), inner))

@@ -272,8 +272,8 @@ class VariationalModel(
     def score_tensor(self, images, condition=None):
         """Computes the anomaly score in nats, ``(n,)``.
 
-        It is −log p(x | z) + KL(q(z | x) ‖ p(z)) at the posterior mean z. If the divergence has no
-        closed form, it is replaced by log q(z | x) − log p(z).
+        It is −log p(x | z) + KL(q(z | x) ‖ p(z)) at the posterior mean z. If the divergence has
+        no closed form, it is replaced by log q(z | x) − log p(z).
         """
         mean, log_var = self.encode_tensor(images, condition)
         kl = self.kl_divergence(mean, log_var, condition)
@@ -332,8 +332,8 @@ class VariationalModel(
     ) -> np.ndarray:
         """Estimates log p(x) of images, or log p(x | y), by importance sampling.
 
-        The estimate is log 1/k Σᵢ p(x, zᵢ) / r(zᵢ) with zᵢ drawn from r. Its expectation is a lower
-        bound of log p(x), which is tighter for a larger k (Burda et al. 2015, equation 8).
+        The estimate is log 1/k Σᵢ p(x, zᵢ) / r(zᵢ) with zᵢ drawn from r. Its expectation is
+        a lower bound of log p(x), which is tighter for a larger k (Burda et al. 2015, equation 8).
 
         Args:
             images: float ``(n, height, width, channels)`` in [0, 1].

@@ -122,9 +122,10 @@ class StandardNormal(Prior):
 class ConditionalNormal(Prior):
     """Normal prior p(z | y) = N(μ, σ²) (Sohn et al. 2015, section 4).
 
-    A network computes μ and σ² from the condition y. The encoder's output (m, v) is relative to the
-    prior: q(z | x, y) = N(μ + σ m, σ² exp(v)), the residual normal distribution of Vahdat & Kautz
-    2020, section 3.2. The divergence of q from the prior is then that of N(m, exp(v)) from N(0, I).
+    A network computes μ and σ² from the condition y. The encoder's output (m, v) is relative to
+    the prior: q(z | x, y) = N(μ + σ m, σ² exp(v)), the residual normal distribution of Vahdat &
+    Kautz 2020, section 3.2. The divergence of q from the prior is then that of N(m, exp(v)) from
+    N(0, I).
 
     Args:
         hidden: int. Size of the network's hidden layer. Defaults to 128.
