@@ -354,10 +354,13 @@ class Progress:
 
     On a terminal it is one line that is rewritten. Elsewhere it is plain lines: the first two
     reports, and then one for each tenth.
+
+    Args:
+        stream: Where the reports are written. Defaults to standard error.
     """
 
-    def __init__(self):
-        self._reports = {}
+    def __init__(self, stream=None):
+        self._reports, self._stream = {}, stream
 
     def __call__(self, metric: str, done: int, total: int) -> None:
         """Reports that a number of a metric's parts is done."""
@@ -367,10 +370,11 @@ class Progress:
         (start, at_start), (now, _) = reports[0], reports[-1]
         if at_start < done < total:  # The first report is left out, because it contains the start.
             text += f", about {duration((total - done) * (now - start) / (done - at_start))} left"
-        if sys.stderr.isatty():
-            click.echo(f"\r{text}\033[K", nl=done == total, err=True)
+        stream = self._stream or sys.stderr
+        if stream.isatty():
+            click.echo(f"\r{text}\033[K", nl=done == total, file=stream)
         elif len(reports) <= 2 or done * 10 // total > reports[-2][1] * 10 // total:
-            click.echo(text, err=True)
+            click.echo(text, file=stream)
 
 
 def duration(seconds: float) -> str:
@@ -464,9 +468,9 @@ def publish(name, output, data_dir):
     )
     found_by_name = folder.resolve().parent in [root.resolve() for root in catalog.roots()]
     command_name = card.name if found_by_name else str(folder)
-    publishing.publish_with_card(
-        model, card, folder, images, metrics, command_name=command_name, progress=Progress()
-    )
+    with quiet() as stream:
+        settings = {"command_name": command_name, "progress": Progress(stream)}
+        publishing.publish_with_card(model, card, folder, images, metrics, **settings)
     note = "" if images else " It has no int8 file, because there is no recipe that names its data."
     click.echo(f"Published: {folder}.{note}")
 
@@ -543,9 +547,9 @@ def verify(names, as_json):
 
 @contextmanager
 def quiet():
-    """Hides the messages about the machine that TensorFlow and LiteRT print while they start.
+    """Hides the messages that TensorFlow and LiteRT print when they start and convert models.
 
-    They are printed before a log level has an effect.
+    A log level has no effect on them. Gives the stream that standard error was.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     sys.stderr.flush()
@@ -553,7 +557,8 @@ def quiet():
     with open(os.devnull, "w") as nothing:
         os.dup2(nothing.fileno(), 2)
     try:
-        yield
+        with open(kept, "w", closefd=False) as stream:
+            yield stream
     finally:
         os.dup2(kept, 2)
         os.close(kept)

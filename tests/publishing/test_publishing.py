@@ -165,7 +165,7 @@ def test_a_publication_that_fails_leaves_the_folder_as_it_was(
     assert folder.exists() == exists
 
 
-def test_a_run_is_published_by_one_command_and_measured_by_its_recipe(tmp_path, monkeypatch):
+def test_a_run_is_published_by_one_command_and_measured_by_its_recipe(tmp_path, monkeypatch, capfd):
     run = tmp_path / "runs" / "cvae_small"
     recipe = replace(
         SMALL, metrics={"nll": {"samples": 3}, "nll_decoded": {"samples": 3, "images": 20}}
@@ -173,7 +173,13 @@ def test_a_run_is_published_by_one_command_and_measured_by_its_recipe(tmp_path, 
     training.train(recipe, run, data_dir=FIXTURE, verbose=0)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("ZOO_PATH", "models")
+    capfd.readouterr()
     called("publish", "runs/cvae_small", "--data-dir", FIXTURE)
+    written = capfd.readouterr()
+    assert written.out == "Published: models/cvae_small.\n"
+    reports = written.err.splitlines()
+    assert reports[-1] == "nll_decoded@litert-int8: 20 of 20"
+    assert all(line.startswith("nll") for line in reports)
     card = zoo.info("cvae_small")
     assert card.recipe["wall_clock_seconds"] is not None
     assert (card.dataset, card.recipe["epochs"]) == ("mnist", 3)
