@@ -9,6 +9,7 @@ import pytest
 
 import zoo
 from tests.conftest import ROOT, nightly_except
+from zoo import artifact
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 TABLES = dict(
@@ -21,7 +22,7 @@ BENCHMARKS = {
     "benchmarks/runtimes.py": (SMALLEST, 4),
     "benchmarks/serving.py": (["cvae_mnist", "--seconds", "0.2"], 12),
 }
-WORDS = {*zoo.list_models(), "keras", "saved_model", "litert float16", "litert int8", "JSON", "PNG"}
+WORDS = {*zoo.list_models(), *artifact.RUNTIMES, "JSON", "PNG"}
 
 
 @pytest.mark.parametrize(

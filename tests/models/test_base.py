@@ -529,10 +529,10 @@ def test_predict_computes_what_calling_the_model_computes(model, digits):
     column = list(harness.condition_column(model, digits[0][:5], digits[1][:5]))
     first = (
         digits[0][:5]
-        if model.called == "reconstruct"
+        if model.call_signature == "reconstruct"
         else noise.normal(np.arange(5), model.latent_dim)
     )
-    expected = getattr(model, model.called)(first, **given)
+    expected = getattr(model, model.call_signature)(first, **given)
     np.testing.assert_allclose(
         model.predict([first, *column] if column else first, verbose=0), expected, atol=1e-5
     )
