@@ -27,7 +27,7 @@ WORDS = {*zoo.list_models(), *artifact.RUNTIMES, "JSON", "PNG"}
 
 @pytest.mark.parametrize(
     "script",
-    nightly_except(("benchmarks/runtimes.py", "benchmarks/serving.py"), BENCHMARKS),
+    nightly_except(("benchmarks/runtimes.py",), BENCHMARKS),
 )
 def test_it_prints_the_readmes_table(script):
     arguments, lines = BENCHMARKS[script]

@@ -59,7 +59,8 @@ def pictures(tmp_path, digits):
     return tmp_path / "pictures"
 
 
-@pytest.mark.parametrize("labels", [pytest.param([], marks=pytest.mark.nightly), ["--labels"]])
+@pytest.mark.nightly
+@pytest.mark.parametrize("labels", [[], ["--labels"]])
 def test_a_gan_learns_a_folder_of_pictures(pictures, labels, tmp_path):
     small = [
         "--size",
@@ -111,6 +112,7 @@ def test_a_gan_that_draws_one_image_is_reported(pictures, tmp_path):
     assert "Warning: the generator draws nearly the same image for every z." in out
 
 
+@pytest.mark.nightly
 def test_a_wrong_folder_is_one_sentence(tmp_path):
     script = [sys.executable, ROOT / "examples" / "train_gan.py"]
     for folder, sentence in (

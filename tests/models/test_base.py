@@ -15,7 +15,10 @@ from zoo.models import CVAE, VAE
 COSTLY = nightly_except(("cvae_label", "dcgan"), harness.MODELS)
 
 
-@pytest.fixture(params=harness.MODELS)
+USUAL = ("vae_gaussian", "cvae_label", "cvae_patch", "gan_label", "dcgan_label")
+
+
+@pytest.fixture(params=nightly_except(USUAL, harness.MODELS))
 def model(request):
     return harness.MODELS[request.param]()
 
