@@ -63,7 +63,7 @@ class Conditional:
         return {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
 
     def _conditioning(self, n, labels, condition) -> dict[str, np.ndarray]:
-        """Returns the condition as inputs of a signature, {"label": …}, {"condition": …} or {}."""
+        """Returns the inputs of the condition, {"label": …}, {"condition": …} or {}."""
         if labels is not None and not self.num_classes:
             raise ValueError(
                 "labels must be None, because this model is not conditional on a label."
