@@ -332,8 +332,9 @@ class VariationalModel(
     ) -> np.ndarray:
         """Estimates log p(x) of images, or log p(x | y), by importance sampling.
 
-        The estimate is log 1/k Σᵢ p(x, zᵢ) / r(zᵢ) with zᵢ drawn from r. It is in expectation
-        a lower bound of log p(x), which is tighter for a larger k (Burda et al. 2015, equation 8).
+        The estimate is log 1/k Σᵢ p(x, zᵢ) / r(zᵢ) with zᵢ drawn from r. In expectation it
+        is a lower bound of log p(x), which is tighter for a larger k (Burda et al. 2015,
+        equation 8).
 
         Args:
             images: float ``(n, height, width, channels)`` in [0, 1].
