@@ -32,10 +32,12 @@ class Card:
         family: Class of its Keras model.
         dataset: Training data.
         paper: Paper that the model reproduces.
-        parameters: {"generator": number of parameters that compute an image, "total": all}.
-        latent_dim: Length of z.
+        parameters: {"total": number of all parameters, "generator": of those that compute an
+            image}.
+        latent_dim: Length of z, or None for a classifier.
         image_shape: (height, width, channels).
         num_classes: Number of labels, or None if the model is not conditional on a label.
+        tags: Words that describe the model, for example "variational" or "baseline".
         condition: {"shape", "at"} of the tensor that the model is conditional on; "at" is (row,
             column) if it is a part of the image. None if the model is not conditional on a tensor.
         signatures: {name: {"inputs" or "outputs": {name: {"dtype", "shape"}}}} of the SavedModel,
@@ -52,9 +54,10 @@ class Card:
     dataset: str | None = None
     paper: str | None = None
     parameters: dict | None = None
-    latent_dim: int
+    latent_dim: int | None = None
     image_shape: tuple
     num_classes: int | None
+    tags: list = field(default_factory=list)
     condition: dict | None = None
     signatures: dict = field(default_factory=dict)
     recipe: dict

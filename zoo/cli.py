@@ -105,14 +105,14 @@ def info(name, as_json):
         click.echo(card.to_json(), nl=False)
         return
     dataset = card.dataset or "unknown data"
-    click.echo(
-        f"{card.name}: {card.family} on {dataset}, images {card.image_shape}, "
-        f"latent_dim {card.latent_dim}"
-    )
+    latent = f", latent_dim {card.latent_dim}" if card.latent_dim else ""
+    click.echo(f"{card.name}: {card.family} on {dataset}, images {card.image_shape}{latent}")
     click.echo(f"paper: {card.paper or 'unknown'}")
     if card.parameters:
         parts = {part: f"{count:,}" for part, count in card.parameters.items()}
-        click.echo(f"parameters: {parts['total']}, of which the generator has {parts['generator']}")
+        total = parts.pop("total")
+        of_parts = [f"of which the {part} has {count}" for part, count in parts.items()]
+        click.echo(f"parameters: {', '.join([total, *of_parts])}")
     for metric in card.metrics:
         click.echo(metric_line(metric))
 

@@ -4,13 +4,12 @@ from pathlib import Path
 
 import tensorflow as tf
 
-SERVING_DEFAULT = "sample"
-
 
 def write(model, path: Path) -> None:
     """Writes the signatures of a model and their variables into a new directory.
 
-    The signature ``serving_default`` is ``sample``.
+    The signature ``serving_default`` is the model's ``default_signature``, ``sample`` for a
+    generative model.
 
     Args:
         model: Model on the Keras runtime.
@@ -20,6 +19,5 @@ def write(model, path: Path) -> None:
     functions = {name: model.concrete_function(name) for name in model.signatures()}
     # Only variables that the functions use, so that an adversarial artifact has no discriminator.
     module.used = [variable for function in functions.values() for variable in function.variables]
-    tf.saved_model.save(
-        module, str(path), signatures=functions | {"serving_default": functions[SERVING_DEFAULT]}
-    )
+    default = functions[model.default_signature]
+    tf.saved_model.save(module, str(path), signatures=functions | {"serving_default": default})

@@ -18,7 +18,7 @@ class Conditional:
 
     Attributes:
         image_shape: (height, width, channels).
-        latent_dim: Length of z.
+        latent_dim: Length of z, or None if the model has no latent variables.
         num_classes: Number of labels, or None if the model is not conditional on a label.
         condition_shape: Shape of one condition, or None if the model is not conditional on a
             tensor.
@@ -27,7 +27,7 @@ class Conditional:
     """
 
     image_shape: tuple
-    latent_dim: int
+    latent_dim: int | None = None
     num_classes: int | None = None
     condition_shape: tuple | None = None
     condition_at: tuple | None = None
@@ -52,8 +52,12 @@ class Conditional:
         return {"images": validation.images(images, self.image_shape)}
 
     def _answer(self, signature, inputs, labels, condition) -> dict[str, np.ndarray]:
+        """Runs a signature on inputs of any number of rows and the condition."""
         n = len(next(iter(inputs.values())))
-        inputs = inputs | self._conditioning(n, labels, condition)
+        return self._in_batches(signature, inputs | self._conditioning(n, labels, condition))
+
+    def _in_batches(self, signature, inputs) -> dict[str, np.ndarray]:
+        n = len(next(iter(inputs.values())))
         batches = [
             self.compute(
                 signature, {name: rows[start : start + BATCH] for name, rows in inputs.items()}
@@ -275,12 +279,33 @@ class LogPrior(Conditional):
         return self._answer("log_prior", {"z": z}, labels, condition)["log_prob"]
 
 
+class Classifies(Conditional):
+    """Method of the signature ``classify``."""
+
+    def classify(self, images) -> tuple[np.ndarray, np.ndarray]:
+        """Computes the logits of the labels and the features that they are computed from.
+
+        Args:
+            images: float ``(n, height, width, channels)`` in [0, 1].
+
+        Returns:
+            (logits, features): float32 ``(n, num_classes)``, the logarithm of each label's
+            probability up to a constant, and float32 ``(n, features)``.
+
+        Raises:
+            ValueError: If an argument is not as above.
+        """
+        answer = self._in_batches("classify", self._images(images))
+        return answer["logits"], answer["features"]
+
+
 METHODS = {
     "decode": Decodes,
     "encode": Encodes,
     "reconstruct": Reconstructs,
     "score": Scores,
     "log_prior": LogPrior,
+    "classify": Classifies,
 }
 
 

@@ -10,12 +10,12 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from zoo.inference import methods, noise, validation
+from zoo.inference import methods, validation
 from zoo.models import batches, freezing, networks, precision
 
 
-class GenerativeModel(methods.Conditional, keras.Model):
-    """Base class of the training classes of adversarial, variational and other models.
+class ImageModel(methods.Conditional, keras.Model):
+    """Base class of every model of images: generative models and classifiers.
 
     A condition is None, int32 labels ``(n,)`` or a float32 tensor ``(n, *condition_shape)`` in
     every method. A subclass
@@ -24,14 +24,11 @@ class GenerativeModel(methods.Conditional, keras.Model):
     - sets ``call_signature``;
     - in its constructor calls the parent's, builds its networks, and calls ``track`` with the names
       of its training metrics and then ``compile``;
-    - implements ``decode_tensor``, ``optimizers``, ``parameters``, ``train_step``, ``test_step``,
-      and ``prior_tensor`` if its prior is not N(0, I);
-    - extends ``signatures`` by its own, and ``calibration_inputs`` by the inputs of each of these.
+    - implements ``signatures``, ``optimizers``, ``train_step`` and ``test_step``.
 
     Args:
         image_shape: (height, width, channels).
-        latent_dim: Length of z.
-        num_classes: Number of labels, or None.
+        num_classes: Number of labels, or None if the training data have no labels.
         condition_shape: Shape of one condition, or None.
         condition_at: (row, column) of a condition that is a part of the image, or None.
         seed: Seed of the noise in training and in ``evaluate``.
@@ -39,21 +36,22 @@ class GenerativeModel(methods.Conditional, keras.Model):
 
     Attributes:
         call_signature: Name of the signature that a call of the model and ``predict`` compute.
+        default_signature: Name of the signature that is also ``serving_default``.
+        tags: Words that describe the class on a card.
         given_networks: {argument: network or None} of the networks that a user may give to the
             constructor; empty by default.
-        calibrates_on_images: Whether ``calibration_inputs`` needs training images.
         has_int8: Whether an artifact has an int8 file.
     """
 
     call_signature: str
-    calibrates_on_images = False
-    has_int8 = True
+    default_signature: str
+    tags: tuple = ()
+    has_int8 = False
     given_networks: dict
 
     def __init__(
         self,
         image_shape,
-        latent_dim,
         *,
         num_classes=None,
         condition_shape=None,
@@ -62,9 +60,8 @@ class GenerativeModel(methods.Conditional, keras.Model):
         name=None,
     ):
         super().__init__(name=name)
-        self.image_shape, self.latent_dim, self.num_classes = dimensions(
-            image_shape, latent_dim, num_classes
-        )
+        self.image_shape = validation.image_shape(image_shape)
+        self.num_classes = num_classes_or_none(num_classes)
         self.condition_shape = None if condition_shape is None else tuple(condition_shape)
         self.condition_at = None if condition_at is None else tuple(condition_at)
         self.seed = validation.seed(seed)
@@ -76,19 +73,6 @@ class GenerativeModel(methods.Conditional, keras.Model):
         function, _ = self.functions()[self.call_signature]
         return next(iter(function(*keras.tree.flatten(inputs)).values()))
 
-    def decode_tensor(self, z, condition=None):
-        """Computes images ``(n, *image_shape)`` in [0, 1] from z ``(n, latent_dim)``."""
-        raise NotImplementedError
-
-    def prior_tensor(self, noise, condition=None):
-        """Maps noise ``(n, latent_dim)`` from N(0, I) to z. By default z is the noise itself."""
-        return noise
-
-    def sample_tensor(self, seed, condition=None):
-        """Computes the images of int64 seeds ``(n,)``, decode(prior(normal(seed)))."""
-        z = self.prior_tensor(noise.normal_tensor(seed, self.latent_dim), condition)
-        return self.decode_tensor(z, condition)
-
     def optimizers(self) -> dict:
         """Returns the optimizers and the variables that they update.
 
@@ -99,8 +83,8 @@ class GenerativeModel(methods.Conditional, keras.Model):
 
     @property
     def parameters(self) -> dict:
-        """Number of parameters: "generator" counts those that compute an image, "total" all."""
-        raise NotImplementedError
+        """Number of parameters, {"total": all} and perhaps {part: those of a part}."""
+        return {"total": self.count_params()}
 
     @property
     def evaluation_metrics(self) -> dict:
@@ -113,30 +97,6 @@ class GenerativeModel(methods.Conditional, keras.Model):
         Args:
             images: ``zoo.data.Source``, or data of which ``zoo.data.get`` makes one.
         """
-
-    def calibration_inputs(self, images, condition, noise) -> dict:
-        """Returns the inputs with which the activation ranges of an int8 file are measured.
-
-        Args:
-            images: float32 ``(n, *image_shape)``, training images, or None if
-                ``calibrates_on_images`` is False.
-            condition: Condition of the images as inputs of a signature: {}, {"label": int32
-                ``(n,)``} or {"condition": float32 ``(n, *condition_shape)``}.
-            noise: float32 ``(n, latent_dim)``, standard normal.
-
-        Returns:
-            {signature: {input: array of n rows}}, for each signature of a TF Lite file.
-        """
-        z = self.compute("prior", {"noise": noise} | condition)["z"] if self.has("prior") else noise
-        return self.latent_calibration_inputs(z, noise, condition)
-
-    def latent_calibration_inputs(self, z, noise, condition) -> dict:
-        """Returns the calibration inputs of the signatures that take z or noise."""
-        inputs = {"decode": {"z": z} | condition}
-        if self.has("prior"):
-            inputs["prior"] = {"noise": noise} | condition
-            inputs["log_prior"] = {"z": z} | condition
-        return inputs
 
     def check_network(
         self, network, argument: str, input_shape: tuple, output_shape: tuple | list
@@ -151,7 +111,6 @@ class GenerativeModel(methods.Conditional, keras.Model):
         }
         return {
             "image_shape": self.image_shape,
-            "latent_dim": self.latent_dim,
             # A class without labels need not have the argument.
             **({"num_classes": self.num_classes} if self.num_classes else {}),
             **{
@@ -190,21 +149,10 @@ class GenerativeModel(methods.Conditional, keras.Model):
         A function takes tensors in the order of the specs, the condition last, and returns
         {name: tensor}.
         """
-        seed = self.specs("seed", [], tf.int64)
-        return {
-            "sample": (lambda *given: {"images": self.sample_tensor(*given)}, seed),
-            "sample_png": (
-                lambda *given: {"png_bytes": encode_png(self.sample_tensor(*given))},
-                seed,
-            ),
-            "decode": (
-                lambda *given: {"images": self.decode_tensor(*given)},
-                self.specs("z", [self.latent_dim]),
-            ),
-        }
+        raise NotImplementedError
 
     def description(self) -> dict:
-        """Returns the fields ``condition`` and ``signatures`` of a card."""
+        """Returns the fields ``condition``, ``signatures`` and ``tags`` of a card."""
         condition = None
         if self.condition_shape:
             condition = {
@@ -221,7 +169,7 @@ class GenerativeModel(methods.Conditional, keras.Model):
                     key: _described(spec) for key, spec in function.structured_outputs.items()
                 },
             }
-        return {"condition": condition, "signatures": signatures}
+        return {"condition": condition, "signatures": signatures, "tags": list(self.tags)}
 
     def has(self, signature: str) -> bool:
         """Returns whether the model has a signature."""
@@ -504,16 +452,15 @@ class GenerativeModel(methods.Conditional, keras.Model):
         return self.to_float(tf.random.stateless_normal(shape, self.noise_seed(step, *more)))
 
 
-def dimensions(image_shape, latent_dim, num_classes) -> tuple:
-    """Validates and returns ``image_shape``, ``latent_dim`` and ``num_classes``.
+def num_classes_or_none(num_classes):
+    """Validates and returns ``num_classes``.
 
     Raises:
-        ValueError: If one of them is not made of positive integers; ``num_classes`` may be None.
+        ValueError: If it is neither a positive integer nor None.
     """
-    validation.positive_int(latent_dim, "latent_dim")
-    if num_classes is not None:
-        validation.positive_int(num_classes, "num_classes")
-    return validation.image_shape(image_shape), latent_dim, num_classes
+    return (
+        num_classes if num_classes is None else validation.positive_int(num_classes, "num_classes")
+    )
 
 
 def refuse_unknown(unknown: dict, replaced: dict, family: type) -> None:
@@ -532,12 +479,6 @@ def refuse_unknown(unknown: dict, replaced: dict, family: type) -> None:
         if argument in replaced:
             raise ValueError(f"{argument} was replaced; give {replaced[argument]} instead.")
         raise TypeError(f"{family.__name__} has no argument {argument!r}.")
-
-
-def encode_png(images):
-    """Encodes float images ``(n, height, width, channels)`` in [0, 1] as PNG, strings ``(n,)``."""
-    pixels = tf.cast(tf.round(images * 255), tf.uint8)
-    return tf.map_fn(tf.io.encode_png, pixels, fn_output_signature=tf.string)
 
 
 def _arguments(method, model, args, kwargs) -> dict:

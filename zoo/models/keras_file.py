@@ -9,10 +9,10 @@ import keras
 
 import zoo.models
 from zoo.catalog import DamagedFileError
-from zoo.models.base import GenerativeModel
+from zoo.models.base import ImageModel
 
 
-def read(path: Path) -> GenerativeModel:
+def read(path: Path) -> ImageModel:
     """Loads a model of the zoo from a Keras file.
 
     Raises:
@@ -27,7 +27,7 @@ def read(path: Path) -> GenerativeModel:
             family = keras.saving.get_registered_object(config["registered_name"])
     except (zipfile.BadZipFile, ValueError, KeyError, TypeError) as error:
         raise _damaged(path) from error
-    if not (isinstance(family, type) and issubclass(family, GenerativeModel)):
+    if not (isinstance(family, type) and issubclass(family, ImageModel)):
         raise ValueError(
             f"{path} must hold one of the zoo's models, {', '.join(zoo.models.__all__)}; "
             f"received: a file with {name}. For a class of your own, import its module first."

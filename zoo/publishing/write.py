@@ -14,7 +14,7 @@ from zoo.export import calibration, next_version, saved_model, tflite
 from zoo.inference.litert import LiteRT
 from zoo.inference.methods import from_card
 from zoo.inference.validation import short
-from zoo.models.base import GenerativeModel
+from zoo.models.base import ImageModel
 from zoo.publishing import models_config, page, warmup
 from zoo.publishing.card import card_of, versions
 from zoo.publishing.sheet import sample_sheet
@@ -39,7 +39,7 @@ def publish(model, folder, data=None) -> Path:
         ValueError: If an argument is not as above.
         OSError: If the folder cannot be written to.
     """
-    if not isinstance(model, GenerativeModel):
+    if not isinstance(model, ImageModel):
         raise ValueError(f"model must be a model of zoo.models; received: {short(model)}.")
     images = None if data is None else evaluation.Splits.of_source(get(data))
     card = card_of(model, Path(folder).resolve().name)

@@ -12,7 +12,7 @@ import keras
 import zoo.models
 from zoo import evaluation
 from zoo.catalog import nearest
-from zoo.models.base import GenerativeModel
+from zoo.models.base import ImageModel
 from zoo.models.precision import policy_scope
 from zoo.recipes import Recipe
 from zoo.training.callbacks import Checkpoint, KeepBest
@@ -32,7 +32,7 @@ def family_of(recipe: Recipe) -> type:
     if recipe.family in zoo.models.__all__:
         return getattr(zoo.models, recipe.family)
     family = keras.saving.get_registered_object(recipe.family)
-    if isinstance(family, type) and issubclass(family, GenerativeModel):
+    if isinstance(family, type) and issubclass(family, ImageModel):
         return family
     raise ValueError(
         f"family must be one of {', '.join(zoo.models.__all__)}, or the registered name of another "
@@ -248,7 +248,7 @@ def _argument(recipe, name):
     """
     arguments = {}
     for parent in reversed(family_of(recipe).__mro__):
-        if issubclass(parent, GenerativeModel):
+        if issubclass(parent, ImageModel):
             arguments |= inspect.signature(parent.__init__).parameters
     if name not in arguments:
         raise ValueError(

@@ -6,8 +6,8 @@ import keras
 from keras import layers, ops
 
 from zoo.inference import validation
-from zoo.models import base
 from zoo.models.adversarial.model import AdversarialModel
+from zoo.models.generative import dimensions
 from zoo.models.layers import Conv2DTranspose, OneHot, SpectralConv2D
 
 # Initializer of every weight, section 4 of the paper.
@@ -84,7 +84,7 @@ class DCGAN(AdversarialModel):
         discriminator=None,
         **training,
     ):
-        image_shape, latent_dim, num_classes = base.dimensions(image_shape, latent_dim, num_classes)
+        image_shape, latent_dim, num_classes = dimensions(image_shape, latent_dim, num_classes)
         filters = _default_filters(image_shape) if filters is None else filters
         filters = validation.positive_ints(filters, "filters")
         if discriminator_filters is not None:

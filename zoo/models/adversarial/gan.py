@@ -6,8 +6,8 @@ import keras
 from keras import layers
 
 from zoo.inference import validation
-from zoo.models import base
 from zoo.models.adversarial.model import AdversarialModel
+from zoo.models.generative import dimensions
 from zoo.models.layers import Dropout, Maxout, OneHot
 
 
@@ -59,7 +59,7 @@ class GAN(AdversarialModel):
         discriminator=None,
         **training,
     ):
-        image_shape, latent_dim, num_classes = base.dimensions(image_shape, latent_dim, num_classes)
+        image_shape, latent_dim, num_classes = dimensions(image_shape, latent_dim, num_classes)
         hidden = validation.positive_ints(hidden, "hidden")
         if not hasattr(maxout, "__iter__"):
             raise ValueError(f"maxout must be a tuple of (units, pieces); received: {maxout!r}.")

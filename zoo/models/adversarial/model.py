@@ -10,6 +10,7 @@ from keras import ops
 from zoo.inference import methods, validation
 from zoo.models import base, batches
 from zoo.models.adversarial import objectives
+from zoo.models.generative import GenerativeModel
 
 REPLACED = {
     "generator_loss": "objective='non_saturating' or objective='minimax'",
@@ -53,7 +54,7 @@ class OptimizerPair:
         )
 
 
-class AdversarialModel(methods.Decodes, base.GenerativeModel):
+class AdversarialModel(methods.Decodes, GenerativeModel):
     """Trains a generator G and a discriminator D by Algorithm 1 of Goodfellow et al. 2014.
 
     A family such as GAN is a subclass that builds the networks. A call of the model decodes z (and
@@ -86,6 +87,7 @@ class AdversarialModel(methods.Decodes, base.GenerativeModel):
     """
 
     call_signature = "decode"
+    tags = ("adversarial",)
 
     def __init__(
         self,

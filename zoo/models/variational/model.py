@@ -10,6 +10,7 @@ from keras import ops
 from zoo.data import get, with_shape_of
 from zoo.inference import methods, validation
 from zoo.models import base
+from zoo.models.generative import GenerativeModel
 from zoo.models.variational import likelihoods, networks, priors
 
 # Number of importance samples that are decoded at once: large enough for fast matrix products, and
@@ -42,7 +43,7 @@ class VariationalModel(
     methods.Scores,
     methods.LogPrior,
     methods.Decodes,
-    base.GenerativeModel,
+    GenerativeModel,
 ):
     """Trains an encoder and a decoder by the evidence lower bound of Kingma & Welling 2013.
 
@@ -73,6 +74,7 @@ class VariationalModel(
     """
 
     call_signature = "reconstruct"
+    tags = ("variational",)
     calibrates_on_images = True
 
     def __init__(

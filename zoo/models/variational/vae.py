@@ -5,7 +5,7 @@ import functools
 import keras
 
 from zoo.inference import validation
-from zoo.models import base
+from zoo.models.generative import dimensions
 from zoo.models.variational import likelihoods, networks
 from zoo.models.variational.model import VariationalModel
 
@@ -60,7 +60,7 @@ class VAE(VariationalModel):
         condition_shape=None,
         **training,
     ):
-        image_shape, latent_dim, num_classes = base.dimensions(image_shape, latent_dim, num_classes)
+        image_shape, latent_dim, num_classes = dimensions(image_shape, latent_dim, num_classes)
         hidden = validation.positive_ints(hidden, "hidden")
         filters = validation.positive_ints(filters, "filters")
         networks.check_grid(image_shape, filters, blocks)
