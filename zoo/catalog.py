@@ -16,6 +16,7 @@ from zoo import artifact
 from zoo.utils.documents import document
 
 CONFIG = "models.config"
+EVALUATION = "evaluation"
 PATH_VARIABLE = "ZOO_PATH"
 
 
@@ -44,8 +45,9 @@ class Card:
             without serving_default; None in a shape is the batch.
         recipe: Every hyper-parameter, the seed, the epochs and "wall_clock_seconds".
         versions: Versions of Python and of the packages that it was published with.
-        metrics: A list of {name, value, stderr, n, split, protocol, anchor, command}; the command
-            computes the value again.
+        metrics: A list of {name, value, stderr, n, split, protocol, quick, anchor, command}; the
+            command computes the value again, and "quick" is {value, stderr, n} of the first tenth
+            of the images, or None.
         files: {path below the model's folder: {"sha256", "bytes"}}.
     """
 
@@ -139,9 +141,23 @@ def directory(name: str) -> Path:
         ValueError: If there is no model of that name.
     """
     for root in roots():
-        if name in names(root):
+        if _is_model_in(root, name):
             return root / name
     raise ValueError(f"There is no model {name!r}{nearest(name, list_models())}.")
+
+
+def is_model(name: str) -> bool:
+    """Returns whether there is a model of a name.
+
+    Models that only serve the evaluation of others lie in a folder of their own, EVALUATION, and
+    are not in ``list_models``. Their names start with the folder's.
+    """
+    return any(_is_model_in(root, name) for root in roots())
+
+
+def _is_model_in(root: Path, name: str) -> bool:
+    folder, _, own = name.rpartition("/")
+    return folder in ("", EVALUATION) and own in names(root / folder)
 
 
 def file(name: str, runtime: str) -> Path:
@@ -216,7 +232,8 @@ def check(folder: Path, card: Card, *paths: Path) -> None:
 def all_problems() -> list[str]:
     """Returns the ``problems`` of every model, and of files that belong to none."""
     listed = list_models()
-    found = [problem for name in listed for problem in problems(name)]
+    others = [f"{EVALUATION}/{name}" for name in names(package_root() / EVALUATION)]
+    found = [problem for name in [*listed, *others] for problem in problems(name)]
     if not listed:
         found.append(f"There is no model in {package_root()}.")
     return found + _problems_of_package()
@@ -226,7 +243,7 @@ def _problems_of_package():
     root = package_root()
     found, own = [], names(root)
     for path in sorted(root.glob("[!.]*")):
-        if path.name not in {*own, CONFIG}:
+        if path.name not in {*own, CONFIG, EVALUATION}:
             found.append(
                 f"{path} is not a model, because it has no {artifact.CARD}. Restore the card or "
                 "remove it."
@@ -252,7 +269,7 @@ def problems_in(folder: Path, name: str | None = None) -> list[str]:
     except ValueError as error:
         return [str(error)]
     found = []
-    if name not in (None, card.name):
+    if name is not None and name.rpartition("/")[2] != card.name:
         found.append(f"The card in {folder} must be of {name}; received: the card of {card.name}.")
     present = {path for path in folder.rglob("*") if path.is_file()} - {folder / artifact.CARD}
     for path in sorted(present | {folder / relative for relative in card.files}):

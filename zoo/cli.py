@@ -309,7 +309,23 @@ def with_setting(recipe, key, value):
 
 @cli.command()
 @NAME
-@click.option("--metric", "metrics", multiple=True, help="Only this metric; may be repeated.")
+@click.option(
+    "--metric",
+    "metrics",
+    multiple=True,
+    help="Only this metric, of the recipe or another one; may be repeated.",
+)
+@click.option(
+    "--data",
+    metavar="tfds:NAME",
+    help="A data set of tensorflow-datasets.  [default: the data set of the model's recipe]",
+)
+@click.option(
+    "--features",
+    metavar="MODEL",
+    help="Classifier whose features are compared, by name or path.  [default: the one that is "
+    "shipped for the data set]",
+)
 @runtime_option(default="keras")
 @JSON
 @click.option(
@@ -320,26 +336,33 @@ def with_setting(recipe, key, value):
     "zoo evaluate cvae_mnist",
     "zoo evaluate cvae_mnist --runtime litert-int8 --json",
     "zoo evaluate runs/mine --metric nll --images 500",
+    "zoo evaluate mine.keras --data tfds:kmnist --features runs/classifier_kmnist",
 )
-def evaluate(name, metrics, runtime, as_json, images, data_dir):
-    """Measure a model on the test set by the metrics of its recipe.
+def evaluate(name, metrics, data, features, runtime, as_json, images, data_dir):
+    """Measure a model on test images by the metrics of its recipe.
 
     The progress on standard error includes an estimate of the time left.
     """
     with quiet():
         stored = loading.find(name)
-        model, recipe = stored.load(runtime), stored.recipe
+        model = stored.load(runtime)
         from zoo import evaluation
 
-    data = evaluation.Splits.of_recipe(recipe, data_dir)
+        classifier = loading.classifier(features) if features else None
+        recipe = stored.recipe_on(named_data(data)) if data else stored.recipe
+        splits = evaluation.Splits.of_recipe(
+            recipe, data_dir, features=classifier, features_name=features
+        )
+    options = [f"--{key}={value}" for key, value in (("data", data), ("features", features))]
     values = evaluation.evaluate(
         model,
         name,
-        evaluation.choose(name, recipe.metrics, metrics or None, model, data, runtime),
-        data,
-        anchors=recipe.anchors,
+        evaluation.choose(name, recipe.metrics, metrics or None, model, splits, runtime),
+        splits,
+        anchors=None if data else recipe.anchors,
         runtime=runtime,
         images=images,
+        options=[option for option in options if not option.endswith("=None")],
         progress=Progress(),
     )
     if as_json:
@@ -347,6 +370,14 @@ def evaluate(name, metrics, runtime, as_json, images, data_dir):
         return
     for metric in values:
         click.echo(metric_line(metric))
+
+
+def named_data(text: str) -> str:
+    """Returns the name of a data set from ``tfds:NAME``."""
+    name = text.removeprefix("tfds:")
+    if name == text or not name:
+        raise click.UsageError(f"--data must be tfds:NAME; received: {text!r}.")
+    return name
 
 
 class Progress:

@@ -51,6 +51,26 @@ class StoredModel:
             )
         return recipes.Recipe.from_json(self.card.recipe)
 
+    def recipe_on(self, dataset: str) -> recipes.Recipe:
+        """Returns a recipe of the model with another data set, on which it can be measured.
+
+        Its metrics are those of the model's own recipe, or of its class if it has none. The
+        parameters of the training are placeholders.
+        """
+        known = self.card.recipe
+        metrics = known.get("metrics")
+        if metrics is None:
+            metrics = self.load("keras").evaluation_metrics
+        return recipes.Recipe(
+            family=self.card.family,
+            model=known["model"],
+            dataset=dataset,
+            batch_size=1,
+            cycles=[[1, 1.0, {}]],
+            binarize=known.get("binarize"),
+            metrics=metrics,
+        )
+
     def load(self, runtime: str):
         """Loads the model on a runtime.
 
@@ -223,7 +243,7 @@ def find(name) -> StoredModel:
         ValueError: If there is no such model.
     """
     given, path = str(name), Path(name)
-    if given in catalog.list_models():
+    if catalog.is_model(given):
         return CatalogModel(given, catalog.directory(given))
     if path.is_file() and path.suffix == ".keras":
         return KerasFile(given, path)
@@ -256,6 +276,21 @@ def _is_model(path: Path) -> bool:
 def load(name, runtime: str = "keras"):
     """Loads a model, see ``zoo.load``."""
     return find(name).load(runtime)
+
+
+def classifier(name):
+    """Loads a classifier by its name or path, for the features of metrics.
+
+    Raises:
+        ValueError: If there is no such model, or it is not a classifier.
+    """
+    model = load(name)
+    if not hasattr(model, "classify"):
+        raise ValueError(
+            f"features must name a classifier, such as evaluation/classifier_mnist; received: "
+            f"{name}, a {type(model).__name__}."
+        )
+    return model
 
 
 def artifacts(names, folder) -> dict[str, Path]:

@@ -89,7 +89,7 @@ def test_nearest_neighbor_error_is_scikit_learns(digits, chunk, monkeypatch):
     )
 
 
-def test_coverage_shows_a_collapsed_model(digits):
+def test_shares_of_classes_show_a_collapsed_model(digits):
     images, labels = digits
     whole = neighbors.class_shares(images[:200], images[:200], labels[:200])
     np.testing.assert_allclose(whole, np.bincount(labels[:200], minlength=10) / 200)
@@ -97,7 +97,7 @@ def test_coverage_shows_a_collapsed_model(digits):
     np.testing.assert_array_equal(neighbors.class_shares(collapsed, images, labels), np.eye(10)[3])
     least, most = (
         METRICS[name].measure(drawing(collapsed), SPLITS, samples=50)
-        for name in ("coverage", "largest_share")
+        for name in ("smallest_share", "largest_share")
     )
     assert (least["value"], most["value"]) == (0, 100)
     assert least["n"] == 50
@@ -146,11 +146,11 @@ def test_decoded_likelihood_is_the_integral_over_z(condition_at, rng):
 
 def test_a_runtime_is_measured_under_a_name_of_its_own(digits):
     model = drawing(digits[0])
-    metrics = {"coverage": {"samples": 50}, "nearest_neighbor_real": {}}
+    metrics = {"smallest_share": {"samples": 50}, "nearest_neighbor_real": {}}
     chosen = evaluation.choose("m", metrics, None, model, SPLITS, "litert-int8")
     (metric,) = evaluation.evaluate(model, "m", chosen, SPLITS, runtime="litert-int8")
-    assert metric["name"] == "coverage@litert-int8"
-    assert metric["command"] == "zoo evaluate m --metric coverage --runtime litert-int8"
+    assert metric["name"] == "smallest_share@litert-int8"
+    assert metric["command"] == "zoo evaluate m --metric smallest_share --runtime litert-int8"
     assert set(evaluation.choose("m", metrics, None, model, SPLITS)) == set(metrics)
     sentence = "m cannot be measured by 'nearest_neighbor_real' on the runtime litert"
     with pytest.raises(ValueError, match=sentence):
@@ -158,7 +158,7 @@ def test_a_runtime_is_measured_under_a_name_of_its_own(digits):
 
 
 def test_a_metric_that_the_model_or_the_images_do_not_allow_is_left_out(digits):
-    metrics = {"nll": {}, "parzen": {}, "coverage": {}, "nearest_neighbor": {}}
+    metrics = {"nll": {}, "parzen": {}, "smallest_share": {}, "nearest_neighbor": {}}
     held_out = Splits.of_source(data.get(digits))
     assert set(evaluation.choose("m", metrics, None, drawing(digits[0]), held_out)) == {
         "nearest_neighbor"
@@ -190,14 +190,14 @@ def test_a_metric_of_the_user_is_measured_by_its_name(digits, monkeypatch):
 @pytest.mark.parametrize(
     ("metric", "settings", "sentence"),
     [
-        ("coverage", {}, "must be measured on images with labels"),
+        ("smallest_share", {}, "must be measured on images with labels"),
         ("nearest_neighbor", {}, "must be measured on a model that is conditional on a label"),
         ("parzen", {"samples": "many"}, "metrics.parzen.samples must be an integer"),
     ],
 )
 def test_a_metric_that_cannot_be_measured_is_one_sentence(metric, settings, sentence, digits):
     model = SimpleNamespace(num_classes=None, sample=lambda n, seed=0: digits[0][:n])
-    labels = None if metric == "coverage" else digits[1]
+    labels = None if metric == "smallest_share" else digits[1]
     splits = Splits(lambda _: data.MemorySource(digits[0], labels), {"test": "a", "train": "b"})
     with pytest.raises(ValueError, match=sentence):
         evaluation.measure(metric, model, splits, settings)
@@ -207,7 +207,7 @@ def test_metrics_of_pixels_use_grey_images_of_a_binarized_data_set(digits):
     """Checks that binarization, which recipes have by default, does not reach these metrics."""
     grey = replace(RECIPE, best=None)
     binarized = Splits.of_recipe(replace(grey, binarize="dynamic"), FIXTURE)
-    for metric in ("parzen", "nearest_neighbor", "nearest_neighbor_real", "coverage"):
+    for metric in ("parzen", "nearest_neighbor", "nearest_neighbor_real", "smallest_share"):
         settings = {} if metric == "nearest_neighbor_real" else {"samples": 100}
         one, two = (
             evaluation.measure(metric, drawing(digits[0]), splits, settings)["value"]

@@ -15,7 +15,7 @@ class Accuracy(Metric):
         images, labels = data.images("test").first()
         logits, _ = model.classify(images)
         correct = logits.argmax(axis=1) == labels
-        return percent_of(correct.mean(), len(correct)) | {
+        return percent_of(correct) | {
             "split": data.described("test"),
             "protocol": "percent of images whose most probable label is the right one",
         }

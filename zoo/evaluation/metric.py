@@ -50,23 +50,42 @@ class Metric:
 
         Returns:
             {value, stderr, n, split, protocol}: the value and its standard error, the number of
-            images or samples, the split's name, and a sentence that says how it was measured.
+            images or samples, the split's name, and a sentence that says how it was measured. A
+            metric with ``on_first_images`` adds "quick", {value, stderr, n} of the first tenth of
+            the images.
         """
         raise NotImplementedError
 
 
 def mean_of(values) -> dict:
-    """Returns the mean of values ``(n,)`` and its standard error, {value, stderr, n}."""
+    """Returns the mean of values ``(n,)`` and its standard error, {value, stderr, n, quick}."""
     values = np.asarray(values, np.float64)
     if len(values) < 2:
         raise ValueError(
             f"A metric must be measured on at least 2 images; received: {len(values)}."
         )
+    return _with_first_tenth(_mean, values)
+
+
+def percent_of(correct) -> dict:
+    """Returns the percentage of True in bool values ``(n,)``, {value, stderr, n, quick}.
+
+    The standard error is that of the binomial distribution.
+    """
+    return _with_first_tenth(lambda part: percent(part.mean(), len(part)), np.asarray(correct))
+
+
+def percent(share: float, n: int) -> dict:
+    """Returns a share of n and its binomial standard error in percent, {value, stderr, n}."""
+    stderr = np.sqrt(share * (1 - share) / n)
+    return {"value": float(100 * share), "stderr": float(100 * stderr), "n": n}
+
+
+def _mean(values):
     stderr = values.std(ddof=1) / np.sqrt(len(values))
     return {"value": float(values.mean()), "stderr": float(stderr), "n": len(values)}
 
 
-def percent_of(share: float, n: int) -> dict:
-    """Returns a share of n and its binomial standard error in percent, {value, stderr, n}."""
-    stderr = np.sqrt(share * (1 - share) / n)
-    return {"value": float(100 * share), "stderr": float(100 * stderr), "n": n}
+def _with_first_tenth(summary, values):
+    tenth = values[: len(values) // 10]
+    return summary(values) | {"quick": summary(tenth) if len(tenth) > 1 else None}

@@ -36,7 +36,8 @@ def choose(name: str, metrics: dict, names, model, data: Splits, runtime="keras"
     Args:
         name: Name of the model, for the error.
         metrics: {name: settings} of a recipe.
-        names: Names of some of them, or None for all that the model and the data allow.
+        names: Names of metrics, among these or others, or None for all of these that the model
+            and the data allow.
         model: On any runtime.
         data: The images.
         runtime: Runtime of the model. A metric that calls no method of the model belongs to
@@ -47,20 +48,25 @@ def choose(name: str, metrics: dict, names, model, data: Splits, runtime="keras"
             the metrics that can be measured.
     """
     check(metrics)
-    known = {
-        metric: settings
-        for metric, settings in metrics.items()
-        if (METRICS[metric].methods or runtime == "keras")
-        and all(hasattr(model, method) for method in METRICS[metric].methods)
-        and set(METRICS[metric].splits) <= set(data.names)
-    }
+    allowed = [metric for metric in METRICS if _allows(METRICS[metric], model, data, runtime)]
     for metric in names or ():
-        if metric not in known:
+        if metric not in allowed:
             raise ValueError(
                 f"{name} cannot be measured by {metric!r} on the runtime {runtime}"
-                f"{nearest(metric, known)}."
+                f"{nearest(metric, allowed)}."
             )
-    return {metric: known[metric] for metric in names or known}
+    if names:
+        return {metric: metrics.get(metric, {}) for metric in names}
+    return {metric: metrics[metric] for metric in metrics if metric in allowed}
+
+
+def _allows(metric, model, data, runtime) -> bool:
+    """Returns whether a model and the data have what a metric needs."""
+    return (
+        bool(metric.methods or runtime == "keras")
+        and all(hasattr(model, method) for method in metric.methods)
+        and set(metric.splits) <= set(data.names)
+    )
 
 
 def evaluate(
@@ -72,6 +78,7 @@ def evaluate(
     anchors: dict | None = None,
     runtime: str = "keras",
     images: int | None = None,
+    options=(),
     progress=None,
 ) -> list[dict]:
     """Measures a model.
@@ -86,10 +93,11 @@ def evaluate(
         runtime: Runtime of the model. Unless it is "keras", a metric's name ends in "@runtime".
         images: Measure on the first so many images at most, for the metrics that are means over
             images. Their anchor, which belongs to all images, is then None.
+        options: Further options of the command of each metric.
         progress: Called with a metric's name and the numbers of parts done and of all parts.
 
     Returns:
-        The metrics of a card: {name, value, stderr, n, split, protocol, anchor, command}.
+        The metrics of a card: {name, value, stderr, n, split, protocol, quick, anchor, command}.
 
     Raises:
         ValueError: If a metric does not have one of its settings.
@@ -97,17 +105,21 @@ def evaluate(
     found = []
     for metric, settings in metrics.items():
         title = metric if runtime == "keras" else f"{metric}@{runtime}"
-        options = ["--metric", metric]
-        options += [] if runtime == "keras" else ["--runtime", runtime]
-        anchor = (anchors or {}).get(title)
+        command = ["zoo", "evaluate", name, "--metric", metric, *options]
+        command += [] if runtime == "keras" else ["--runtime", runtime]
+        anchor, quick = (anchors or {}).get(title), None
         if images and METRICS[metric].on_first_images:
             settings = settings | {"images": min(images, settings.get("images") or images)}
-            options += ["--images", str(images)]
+            command += ["--images", str(images)]
             anchor = None
         reporting = functools.partial(progress, title) if progress else None
         value = measure(metric, model, data, settings, reporting)
-        command = shlex.join(["zoo", "evaluate", name, *options]) if name else None
-        found.append({"name": title} | value | {"anchor": anchor, "command": command})
+        of_tenth = value.pop("quick", None)
+        if not images and METRICS[metric].on_first_images:
+            quick = of_tenth
+        command = shlex.join(command) if name else None
+        more = {"quick": quick, "anchor": anchor, "command": command}
+        found.append({"name": title} | value | more)
     return found
 
 

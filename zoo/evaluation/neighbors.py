@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from zoo.evaluation.metric import Metric, percent_of
+from zoo.evaluation.metric import Metric, percent, percent_of
 
 # Samples drawn at once: a multiple of any small number of classes, and their distances to 10,000
 # images fit in memory.
@@ -88,7 +88,7 @@ class NearestNeighbor(Metric):
             _add_samples(nearest, model, samples, progress)
             fitted_on = f"{samples:,} samples, the classes in turn,"
         wrong = nearest.labels() != labels
-        return percent_of(wrong.mean(), len(wrong)) | {
+        return percent_of(wrong) | {
             "split": data.described("test"),
             "protocol": f"percent of images that a 1-NN classifier on {fitted_on} gets wrong; "
             "Euclidean distance of grey pixels",
@@ -125,7 +125,7 @@ class ClassShare(Metric):
         shares = class_shares(model.sample(samples), *data.images("train").first())
         which = "largest" if self.largest else "smallest"
         all_shares = ", ".join(f"{100 * share:.1f}" for share in shares)
-        return percent_of(shares.max() if self.largest else shares.min(), samples) | {
+        return percent(shares.max() if self.largest else shares.min(), samples) | {
             "split": data.described("train"),
             "protocol": f"percent, the {which} share of {samples:,} samples that a class has; the "
             "class of a sample is that of the nearest training image, Euclidean distance of grey "
@@ -144,6 +144,6 @@ def class_shares(samples, images, labels) -> np.ndarray:
 METRICS = {
     "nearest_neighbor": NearestNeighbor(),
     "nearest_neighbor_real": NearestNeighbor(real=True),
-    "coverage": ClassShare(),
+    "smallest_share": ClassShare(),
     "largest_share": ClassShare(largest=True),
 }

@@ -63,16 +63,20 @@ class Parzen(Metric):
     methods = ("sample",)
     splits = ("test", "validation")
     higher_is_better = True
+    on_first_images = True
 
-    def measure(self, model, data, *, samples=10_000, progress=None):
-        """Measures with ``samples`` samples, of seeds 0, 1, 2, …; this takes seconds."""
+    def measure(self, model, data, *, samples=10_000, images=None, progress=None):
+        """Measures with ``samples`` samples, of seeds 0, 1, 2, …, on the first ``images`` images.
+
+        This takes seconds.
+        """
         centers = model.sample(samples)
         choosing, _ = data.images("validation").first(CHOOSING)
         densities = log_density(choosing, centers, BANDWIDTHS)
         bandwidth = BANDWIDTHS[densities.mean(axis=1).argmax()]
-        images, _ = data.images("test").first()
-        return mean_of(log_density(images, centers, [bandwidth])[0]) | {
-            "split": data.described("test"),
+        scored, _ = data.images("test").first(images)
+        return mean_of(log_density(scored, centers, [bandwidth])[0]) | {
+            "split": data.described("test", images),
             "protocol": f"nats for each image; Gaussian Parzen window over {samples:,} samples, "
             f"standard deviation of logspace(-1, 0, 10) chosen on the first {CHOOSING:,} images of "
             f"{data.described('validation')}; grey pixels in [0, 1]",

@@ -1,8 +1,30 @@
 """Images that a model is measured on, by their role."""
 
 import functools
+from dataclasses import dataclass
 
-from zoo.data import Binarized, Source, for_model
+import numpy as np
+
+from zoo.data import Binarized, MemorySource, Source, WithPatch, for_model, tfds
+from zoo.evaluation.classifiers import shipped, shipped_name
+
+# Samples up to this number are kept, because several metrics need them.
+KEPT = 10_000
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Samples of a model as a classifier sees them.
+
+    Attributes:
+        features: float32 ``(n, d)``.
+        predicted: Most probable labels, int64 ``(n,)``.
+        labels: Labels that the samples were drawn with, int32 ``(n,)``, or None.
+    """
+
+    features: np.ndarray
+    predicted: np.ndarray
+    labels: np.ndarray | None
 
 
 class Splits:
@@ -15,24 +37,46 @@ class Splits:
         names: {role: name of the split}; a role without images is left out.
         prepare: Callable that makes of these images the ones that the model is trained on, for
             example by binarization. By default they are the same.
+        features: Classifier whose features and labels metrics use, a model with ``classify``. None
+            if there is none.
+        features_name: Name of the classifier, for the protocols of metrics.
+        data_dir: Folder in which tensorflow-datasets keeps its data.
     """
 
-    def __init__(self, load, names: dict, prepare=None):
+    def __init__(
+        self, load, names: dict, prepare=None, features=None, features_name="", data_dir=None
+    ):
         self._load = functools.cache(load)
         self._prepare = prepare or (lambda images: images)
         self.names = {role: name for role, name in names.items() if name}
+        self.classifier, self.features_name = features, features_name
+        self._data_dir, self._drawn = data_dir, (None, {})
+        self.features = functools.cache(self._features)
 
     @classmethod
-    def of_recipe(cls, recipe, data_dir=None, test="test") -> "Splits":
+    def of_recipe(
+        cls, recipe, data_dir=None, test="test", features=None, features_name=""
+    ) -> "Splits":
         """Returns the splits of a recipe's data set.
 
         Args:
             recipe: The recipe.
             data_dir: Folder in which tensorflow-datasets keeps its data.
             test: Split in the role of the test images.
+            features: As in the constructor. None is the classifier that is shipped for the data
+                set, if there is one.
+            features_name: As in the constructor.
         """
-        names = {"test": test, "train": recipe.split, "validation": recipe.validation}
-        return cls(lambda split: recipe.images(split, data_dir), names, recipe.prepared)
+        if features is None:
+            features, features_name = shipped(recipe.dataset), shipped_name(recipe.dataset)
+        return cls(
+            lambda split: recipe.images(split, data_dir),
+            {"test": test, "train": recipe.split, "validation": recipe.validation},
+            recipe.prepared,
+            features,
+            features_name,
+            data_dir,
+        )
 
     @classmethod
     def of_source(cls, source: Source) -> "Splits":
@@ -46,6 +90,54 @@ class Splits:
     def source(self, role: str) -> Source:
         """Returns the images of a role as the model is trained on them."""
         return self._prepare(self.images(role))
+
+    def prepared(self, images: np.ndarray) -> np.ndarray:
+        """Returns images ``(n, height, width, channels)`` as the model is trained on them."""
+        return self._prepare(MemorySource(images)).first()[0]
+
+    def others(self, dataset: str) -> Source:
+        """Returns the test images of another data set of tensorflow-datasets."""
+        return tfds(dataset, "test", self._data_dir)
+
+    def _features(self, classifier, role: str) -> np.ndarray:
+        """Returns a classifier's features of the images of a role, float32 ``(n, d)``."""
+        return classifier.classify(self.images(role).first()[0])[1]
+
+    def deviation(self, classifier) -> np.float32:
+        """Returns the root of the mean variance of a classifier's features of the test images."""
+        variances = self.features(classifier, "test").var(axis=0, dtype=np.float64)
+        return np.float32(np.sqrt(variances.mean()))
+
+    def samples(self, model, start: int, n: int) -> Drawn:
+        """Draws samples with the seeds from ``start`` and the conditions of the test images.
+
+        The condition of sample i is that of test image i, counted in turn. The first ``KEPT``
+        samples of a model are kept.
+
+        Args:
+            model: On any runtime.
+            start: First seed.
+            n: Number of samples.
+        """
+        of, kept = self._drawn
+        if of is not model:
+            kept = {}
+            self._drawn = model, kept
+        if (start, n) in kept:
+            return kept[start, n]
+        _, given = self._all_conditions(model)
+        rows = start + np.arange(n)
+        given = {name: values[rows % len(values)] for name, values in given.items()}
+        logits, features = self.classifier.classify(model.sample(n, seed=start, **given))
+        drawn = Drawn(features, logits.argmax(axis=1), given.get("labels"))
+        if start + n <= KEPT:
+            kept[start, n] = drawn
+        return drawn
+
+    def _all_conditions(self, model):
+        if model.num_classes or model.condition_shape:
+            return self.first("test", model)
+        return None, {}
 
     @property
     def for_calibration(self) -> Source:
@@ -72,6 +164,13 @@ class Splits:
         if model.num_classes:
             return images, {"labels": conditions}
         return images, {"condition": conditions} if model.condition_shape else {}
+
+    def condition_of(self, images, model) -> dict:
+        """Returns the condition that is a part of images, {"condition": …}, or {}."""
+        if not model.condition_at:
+            return {}
+        view = WithPatch(MemorySource(images), model.condition_at, model.condition_shape)
+        return {"condition": view.first()[1]}
 
     def described(self, role: str, n: int | None = None) -> str:
         """Returns the name of a role's split, or of its first n images."""

@@ -29,22 +29,29 @@ def text(card: Card, version: Path, name: str) -> str:
     int8 = (version / artifact.FILES[artifact.INT8]).exists()
     measured_int8 = any(metric["name"].endswith(f"@{artifact.INT8}") for metric in card.metrics)
     parts = [
-        f"# {card.name}\n\n![samples]({artifact.SHEET})\n\n{_description(card)}\n",
+        f"# {card.name}\n{_picture(card)}\n{_description(card)}\n",
         f"\n{_table(card)}\n" if card.metrics else NO_METRICS,
         INT8_NAMES if measured_int8 else "",
-        "" if int8 else NO_INT8,
+        NO_INT8 if not int8 and "sample" in card.signatures else "",
         f"\n```\n{_commands(card, name)}\n```\n",
     ]
     return "".join(parts)
 
 
+def _picture(card):
+    return f"\n![samples]({artifact.SHEET})\n" if "sample" in card.signatures else ""
+
+
 def _description(card):
+    parts = {part: f"{count:,}" for part, count in card.parameters.items()}
+    total = parts.pop("total")
+    of_parts = [f"of which the {part} has {count}" for part, count in parts.items()]
+    latent = f"; latent_dim {card.latent_dim}" if card.latent_dim else ""
     on = f" on {card.dataset}" if card.dataset else ""
     after = f", after {card.paper}" if card.paper else ""
     sentences = [
         f"{card.family}{on}{after}.",
-        f"{card.parameters['total']:,} parameters, of which the generator has "
-        f"{card.parameters['generator']:,}; latent_dim {card.latent_dim}.",
+        f"{', '.join([f'{total} parameters', *of_parts])}{latent}.",
     ]
     if card.recipe["wall_clock_seconds"] is not None:
         minutes = card.recipe["wall_clock_seconds"] / 60
@@ -73,10 +80,10 @@ def _table(card):
 
 
 def _commands(card, name):
-    commands = [
-        f"zoo sample {name}{' --condition PICTURE.png' if card.condition else ''}",
-        f"zoo info {name}",
-    ]
+    commands = [f"zoo info {name}"]
+    if "sample" in card.signatures:
+        picture = " --condition PICTURE.png" if card.condition else ""
+        commands.insert(0, f"zoo sample {name}{picture}")
     if card.name in list_recipes():
         commands.append(f"zoo train {card.name}")
     return "\n".join(commands)

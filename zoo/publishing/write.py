@@ -90,7 +90,8 @@ def publish_with_card(
     ):
         # One level below, because a temporary directory itself is readable by its owner alone.
         version = Path(partial) / "version"
-        image_files.write(sample_sheet(model, source), Path(partial) / artifact.SHEET)
+        if model.has("sample"):
+            image_files.write(sample_sheet(model, source), Path(partial) / artifact.SHEET)
         _write_version(version, model, card, source)
         found = measured(model, "keras")
         int8 = version / artifact.FILES[artifact.INT8]
@@ -171,8 +172,8 @@ def _put_in_place(partial: Path, folder: Path, card: catalog.Card) -> None:
         files |= {path.replace("version/", f"{version.name}/"): new[path] for path in new}
         with atomic_write(folder / artifact.CARD) as card_file:
             card_file.write_text(replace(card, files=files).to_json(), encoding="utf-8")
-            for name in (artifact.SHEET, artifact.PAGE):
-                os.replace(partial / name, folder / name)
+            for path in partial.glob("*.*"):
+                os.replace(path, folder / path.name)
     except BaseException:
         shutil.rmtree(version)
         raise

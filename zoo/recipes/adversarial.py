@@ -33,7 +33,7 @@ def adversarial(
             model is kept; None keeps the last one.
         **settings: Further fields of the recipe.
     """
-    metrics = {"parzen": {}, "coverage": {}, "largest_share": {}}
+    metrics = {"parzen": {}, "smallest_share": {}, "largest_share": {}}
     if "num_classes" in model:
         metrics = {"nearest_neighbor": {"samples": 50_000}, "nearest_neighbor_real": {}}
     return Recipe(

@@ -3,6 +3,16 @@
 from zoo.recipes.recipe import MUON, Recipe
 
 FILTERS = [16, 48, 96]
+# Metrics of real training images, which show the values that a perfect model would have.
+REAL = (
+    "frechet_real",
+    "kernel_real",
+    "precision_real",
+    "recall_real",
+    "density_real",
+    "coverage_real",
+    "classification_accuracy_real",
+)
 
 
 def classifier(dataset: str, *, cycles: list, **model) -> Recipe:
@@ -24,7 +34,7 @@ def classifier(dataset: str, *, cycles: list, **model) -> Recipe:
         binarize=None,
         optimizer="Muon",
         optimizer_arguments=MUON,
-        metrics={"accuracy": {}},
+        metrics={"accuracy": {}} | {name: {} for name in REAL},
         paper="He et al. 2016, arXiv 1512.03385",
     )
 
