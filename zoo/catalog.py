@@ -155,6 +155,17 @@ def is_model(name: str) -> bool:
     return any(_is_model_in(root, name) for root in roots())
 
 
+def name_of(folder: Path) -> str | None:
+    """Returns the name by which the model of a folder is found, or None if there is none."""
+    folder = folder.resolve()
+    for root in roots():
+        if folder.parent == root.resolve():
+            return folder.name
+        if folder.parent == root.resolve() / EVALUATION:
+            return f"{EVALUATION}/{folder.name}"
+    return None
+
+
 def _is_model_in(root: Path, name: str) -> bool:
     folder, _, own = name.rpartition("/")
     return folder in ("", EVALUATION) and own in names(root / folder)

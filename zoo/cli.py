@@ -17,6 +17,7 @@ import click
 from zoo import __version__, artifact, catalog, loading, recipes
 from zoo.utils.dependencies import full_install_required
 from zoo.utils.documents import document
+from zoo.utils.numbers import with_stderr
 
 
 class Labels(click.ParamType):
@@ -121,7 +122,7 @@ def metric_line(metric: dict) -> str:
     """Returns a line that describes a metric of a card."""
     anchor = metric["anchor"]
     published = f"; published: {anchor['value']} ({anchor['source']})" if anchor else ""
-    value = f"{metric['value']:.2f} ± {metric['stderr']:.2f}"
+    value = with_stderr(metric["value"], metric["stderr"])
     return f"{metric['name']}: {value} ({metric['protocol']}; n = {metric['n']}){published}"
 
 
@@ -415,6 +416,48 @@ def duration(seconds: float) -> str:
     return f"{math.ceil(seconds / 60)} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"
 
 
+@cli.command()
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.option(
+    "--quick",
+    is_flag=True,
+    help="Only metrics that are means over images, on a tenth of the images; write no file.",
+)
+@click.option(
+    "-o",
+    "output",
+    type=click.Path(dir_okay=False),
+    default="RESULTS.md",
+    help="File of the table.",
+)
+@DATA_DIR
+@described(
+    "zoo reproduce",
+    "zoo reproduce --quick",
+    "zoo reproduce cvae_mnist -o cvae.md",
+    paths="NAME is a model of `zoo list`, an evaluation model such as evaluation/classifier_mnist, "
+    "or the folder of an artifact.",
+)
+def reproduce(names, quick, output, data_dir):
+    """Measure every model, or those named, again and compare each value with the card's.
+
+    The exit status is 1 if a value differs by more than three standard errors. The table is written
+    after each model.
+    """
+    with quiet():
+        from zoo import reproduce as again
+    results, progress = [], Progress()
+    for name in names or again.names():
+        for result in again.reproduce(name, quick, data_dir, progress):
+            results.append(result)
+            click.echo(result.sentence())
+        if not quick:
+            again.write(results, Path(output))
+    different = sum(not result.agrees for result in results)
+    click.echo(f"{len(results)} metrics, of which {different} differ from their cards.")
+    sys.exit(1 if different else 0)
+
+
 FORMATS = {
     "saved_model": None,
     "tflite": "float32",
@@ -497,8 +540,7 @@ def publish(name, output, data_dir):
         publishing.card_of(model, folder.resolve().name, recipe),
         metrics=[metric for metric in card.metrics if "@" not in metric["name"]],
     )
-    found_by_name = folder.resolve().parent in [root.resolve() for root in catalog.roots()]
-    command_name = card.name if found_by_name else str(folder)
+    command_name = catalog.name_of(folder) or str(folder)
     with quiet() as stream:
         settings = {"command_name": command_name, "progress": Progress(stream)}
         publishing.publish_with_card(model, card, folder, images, metrics, **settings)

@@ -5,6 +5,7 @@ from pathlib import Path
 from zoo import artifact
 from zoo.catalog import Card
 from zoo.recipes import list_recipes
+from zoo.utils.numbers import with_stderr
 
 INT8_NAMES = """
 A metric whose name ends in @litert-int8 was measured on model_int8.tflite; the metric without that
@@ -71,7 +72,7 @@ def _table(card):
     for metric in card.metrics:
         anchor = metric["anchor"]
         published = f"{anchor['value']} ({anchor['source']})" if anchor else "–"
-        value = f"{metric['value']:.2f} ± {metric['stderr']:.2f}"
+        value = with_stderr(metric["value"], metric["stderr"])
         command = f"`{metric['command']}`" if metric["command"] else "–"
         rows.append(
             f"| {metric['name']} | {value} | {published} | {metric['protocol']} | {command} |"

@@ -1,0 +1,118 @@
+"""Measures shipped models again and compares the values with their cards."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from zoo import catalog, evaluation, loading
+from zoo.utils.atomic import atomic_write
+from zoo.utils.numbers import with_stderr
+
+# Standard errors by which a value may differ from that of the card.
+ALLOWED = 3
+# A value whose standard error is 0 repeats to rounding.
+ROUNDING = 1e-6
+
+HEAD = """# Results
+
+`zoo reproduce` wrote this table: each metric of each model's card, computed again from the shipped
+weights. The value is followed by its standard error. The last column is the time that the metric
+took, in seconds. Each model's page in [saved_models](saved_models) has the protocol of each metric.
+
+| model | metric | value | published | time, s |
+|---|---|---|---|---|
+"""
+
+
+@dataclass(frozen=True)
+class Result:
+    """Metric of a card that was measured again.
+
+    Attributes:
+        model: Name of the model.
+        metric: Entry of the card.
+        stated: Value and standard error on the card, {"value", "stderr"}.
+        measured: The new value and standard error, {"value", "stderr"}.
+        seconds: Time that it took.
+    """
+
+    model: str
+    metric: dict
+    stated: dict
+    measured: dict
+    seconds: float
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the values differ by at most ``ALLOWED`` standard errors."""
+        allowed = max(ALLOWED * self.stated["stderr"], ROUNDING * max(1, abs(self.stated["value"])))
+        return abs(self.measured["value"] - self.stated["value"]) <= allowed
+
+    def sentence(self) -> str:
+        """Returns a sentence that compares both values."""
+        ours = with_stderr(self.measured["value"], self.measured["stderr"])
+        theirs = with_stderr(self.stated["value"], self.stated["stderr"])
+        verdict = "agrees with" if self.agrees else "DIFFERS FROM"
+        return f"{self.model}: {self.metric['name']} {ours} {verdict} the card's {theirs}"
+
+
+def reproduce(name: str, quick: bool = False, data_dir: str | None = None, progress=None):
+    """Measures a model again by each metric of its card.
+
+    Args:
+        name: Name or path of an artifact.
+        quick: Whether to measure only metrics that are means over images, on the first tenth of the
+            images, and to compare them with the card's values for that tenth.
+        data_dir: Folder in which tensorflow-datasets keeps its data.
+        progress: As in ``zoo.evaluation.evaluate``.
+
+    Yields:
+        The ``Result`` of each metric.
+
+    Raises:
+        ValueError: If there is no such model, or it has no recipe.
+    """
+    stored = loading.find(name)
+    splits = evaluation.Splits.of_recipe(stored.recipe, data_dir)
+    models = {}
+    for metric in stored.card.metrics:
+        key, _, runtime = metric["name"].partition("@")
+        runtime = runtime or "keras"
+        stated = metric.get("quick") if quick else metric
+        if stated is None:
+            continue
+        if runtime not in models:
+            models[runtime] = stored.load(runtime)
+        started = time.perf_counter()
+        (measured,) = evaluation.evaluate(
+            models[runtime],
+            name,
+            {key: stored.recipe.metrics[key]},
+            splits,
+            runtime=runtime,
+            images=stated["n"] if quick else None,
+            progress=progress,
+        )
+        yield Result(name, metric, stated, measured, time.perf_counter() - started)
+
+
+def names() -> list[str]:
+    """Returns the names of all models, and of those that serve the evaluation of others."""
+    folder = catalog.package_root() / catalog.EVALUATION
+    others = [f"{catalog.EVALUATION}/{name}" for name in catalog.names(folder)]
+    return [*catalog.list_models(), *others]
+
+
+def write(results, path: Path) -> None:
+    """Writes a table of results as a page in Markdown."""
+    rows = []
+    for result in results:
+        anchor = result.metric["anchor"]
+        published = f"{anchor['value']} ({anchor['source']})" if anchor else "–"
+        value = with_stderr(result.measured["value"], result.measured["stderr"])
+        rows.append(
+            f"| {result.model} | {result.metric['name']} | {value} | {published} | "
+            f"{result.seconds:.0f} |\n"
+        )
+    with atomic_write(path) as partial:
+        partial.write_text(HEAD + "".join(rows), encoding="utf-8")
