@@ -21,7 +21,7 @@ from zoo import cli, evaluation
 DOCS = ROOT / "docs"
 PAGES = sorted(path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md"))
 # Pages whose snippets run for more than a few seconds.
-SLOW = ()
+SLOW = ("guides/finetune.md",)
 # Lines that need minutes, the whole data sets or a server. They are parsed and not run.
 PARSED = (
     "zoo serve",
@@ -31,7 +31,7 @@ PARSED = (
 NOT_YET = (
     "zoo reproduce",
     "zoo evaluate cvae_mnist --features",
-    "zoo evaluate runs/small --data",
+    "zoo evaluate vae_mnist --metric nll --data",
     "zoo train classifier_mnist",
 )
 
