@@ -143,6 +143,15 @@ def test_each_formula_is_mathml(site, pages):
     assert (site / "ideas" / "variational.html").read_text().count('display="block"') > 5
 
 
+def test_the_page_of_the_command_line_has_each_command_and_option(site):
+    text = re.sub(r"<[^>]+>", "", (site / "reference" / "cli.html").read_text(encoding="utf-8"))
+    assert "Sentinel" not in text
+    for name, command in cli.cli.commands.items():
+        assert f"zoo {name}" in text
+        for option in itertools.chain.from_iterable(each.opts for each in command.params):
+            assert option in text or not option.startswith("-"), f"zoo {name} {option}"
+
+
 def test_pictures_are_small_and_have_a_text():
     for path in DOCS.rglob("*.png"):
         assert path.stat().st_size < 60_000, path
