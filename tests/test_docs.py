@@ -20,7 +20,7 @@ from zoo import cli, evaluation
 DOCS = ROOT / "docs"
 PAGES = sorted(path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md"))
 # Pages whose snippets run for more than a few seconds.
-SLOW = ("guides/finetune.md",)
+SLOW = ("guides/finetune.md", "guides/train.md")
 # Lines that need minutes, the whole data sets or a server. They are parsed and not run.
 PARSED = (
     "zoo serve",
@@ -220,6 +220,16 @@ def test_the_snippets_of_a_page_run_in_order(name, tmp_path, monkeypatch):
     finally:  # A metric that a page adds belongs to that page alone.
         evaluation.METRICS.clear()
         evaluation.METRICS.update(metrics)
+
+
+@pytest.mark.parametrize("name", SLOW)
+def test_the_snippets_of_a_slow_page_are_parsed(name):
+    for kind, _, code in snippets(name):
+        if kind == "python":
+            compile(code, f"docs/{name}", "exec")
+        if kind == "sh":
+            for line in lines_of(code):
+                parse(line[line.index("zoo ") :])
 
 
 QUOTED = [name for name in PAGES if any(title for _, title, _ in snippets(name))]
