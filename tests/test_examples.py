@@ -25,8 +25,21 @@ def run(command, cwd):
     return done.stdout
 
 
-def blocks(language):
-    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+def blocks(language, text=README):
+    """Returns the code blocks of a language in a Markdown text."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+
+
+def command_lines(text):
+    """Returns the lines of a Markdown text's shell blocks that run zoo."""
+    lines = [line for block in blocks("sh", text) for line in block.splitlines()]
+    return [line for line in lines if line.startswith("zoo ")]
+
+
+def parse(line):
+    """Parses a command line of zoo, and raises an error of click if it is wrong."""
+    _, command, *arguments = shlex.split(line, comments=True)
+    cli.cli.commands[command].make_context(command, arguments)
 
 
 def test_finetuning_lowers_the_bound(tmp_path):
@@ -178,23 +191,18 @@ def test_python_of_the_readme_runs(block, tmp_path):
     run([sys.executable, "-c", blocks("python")[block]], tmp_path)
 
 
-def commands():
-    """Returns the lines of the README that run zoo."""
-    lines = [line for block in blocks("sh") for line in block.splitlines()]
-    return [line for line in lines if line.startswith("zoo ")]
-
-
 def test_command_lines_of_the_readme_are_parsed():
-    assert len(commands()) >= 5
-    for line in commands():
-        _, command, *arguments = shlex.split(line)
-        cli.cli.commands[command].make_context(command, arguments)
+    lines = command_lines(README)
+    assert len(lines) >= 5
+    for line in lines:
+        parse(line)
 
 
 @pytest.mark.nightly
 def test_command_lines_of_the_readme_run(tmp_path):
     """Runs all except the set-up of an environment, the full evaluations, and the server."""
-    quick = [line for line in commands() if not line.startswith(("zoo evaluate cvae", "zoo serve"))]
+    slow = ("zoo evaluate cvae", "zoo serve")
+    quick = [line for line in command_lines(README) if not line.startswith(slow)]
     assert len(quick) >= 5
     for command in quick:
         run([sys.executable, "-m", *command.split()], tmp_path)
