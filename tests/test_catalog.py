@@ -12,7 +12,7 @@ from ai_edge_litert.interpreter import Interpreter
 import zoo
 from tests import harness
 from tests.conftest import FIXTURE, nightly_except
-from zoo import artifact, catalog, evaluation, recipes
+from zoo import artifact, catalog, data, evaluation, recipes
 from zoo.inference import noise
 from zoo.inference.litert import LiteRT
 from zoo.inference.methods import Encodes
@@ -384,3 +384,30 @@ def test_evaluate_gives_the_figures_of_the_card_again(name, model):
     assert [metric["command"] for metric in measured] == [metric["command"] for metric in stated]
     for ours, theirs in zip(measured, stated):
         assert abs(ours["value"] - theirs["value"]) <= theirs["stderr"]
+
+
+@pytest.mark.parametrize(("dataset", "least"), [("mnist", 99.4), ("fashion_mnist", 93)])
+def test_evaluation_classifiers_are_accurate_small_and_not_listed(dataset, least):
+    name = f"evaluation/classifier_{dataset}"
+    card = zoo.info(name)
+    accuracy = next(metric for metric in card.metrics if metric["name"] == "accuracy")
+    assert accuracy["value"] >= least
+    assert recipes.Recipe.from_json(card.recipe) == recipes.named(card.name)
+    assert sum(entry["bytes"] for entry in card.files.values()) < 2e6
+    assert card.name not in zoo.list_models()
+    assert name not in (catalog.package_root() / catalog.CONFIG).read_text()
+    assert catalog.problems(name) == []
+    images = np.linspace(0, 1, 3 * 784, dtype="float32").reshape(3, 28, 28, 1)
+    expected = zoo.load(name).classify(images)
+    for runtime, tolerance in (("saved_model", 1e-4), ("litert", 1e-2)):
+        for ours, theirs in zip(zoo.load(name, runtime).classify(images), expected):
+            np.testing.assert_allclose(ours, theirs, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.data
+def test_a_classifier_has_the_accuracy_of_its_card_on_the_first_thousand_images():
+    images, labels = data.tfds("mnist", "test").first(1000)
+    logits, _ = zoo.load("evaluation/classifier_mnist").classify(images)
+    card = zoo.info("evaluation/classifier_mnist")
+    accuracy = next(metric for metric in card.metrics if metric["name"] == "accuracy")
+    assert abs(100 * np.mean(logits.argmax(axis=1) == labels) - accuracy["value"]) < 1
