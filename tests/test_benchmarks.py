@@ -1,4 +1,4 @@
-"""Tests of the benchmarks with few repetitions, and of their tables in the README."""
+"""Tests of the benchmarks with few repetitions, and of their tables in benchmarks/RESULTS.md."""
 
 import os
 import re
@@ -11,9 +11,9 @@ import zoo
 from tests.conftest import ROOT, nightly_except
 from zoo import artifact
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+RESULTS = (ROOT / "benchmarks" / "RESULTS.md").read_text(encoding="utf-8")
 TABLES = dict(
-    re.findall(r"^python (benchmarks/\w+\.py)\n```\n\n((?:\|.*\n)+)", README, re.MULTILINE)
+    re.findall(r"^python (benchmarks/\w+\.py)\n```\n\n((?:\|.*\n)+)", RESULTS, re.MULTILINE)
 )
 SMALLEST = ["--models", "cvae_mnist", "--repeat", "1"]
 BENCHMARKS = {
@@ -29,7 +29,7 @@ WORDS = {*zoo.list_models(), *artifact.RUNTIMES, "JSON", "PNG"}
     "script",
     nightly_except(("benchmarks/runtimes.py",), BENCHMARKS),
 )
-def test_it_prints_the_readmes_table(script):
+def test_it_prints_the_table_of_the_results(script):
     arguments, lines = BENCHMARKS[script]
     command, environment = (
         [sys.executable, script, *arguments],

@@ -208,6 +208,10 @@ def test_command_lines_of_the_readme_run(tmp_path):
         run([sys.executable, "-m", *command.split()], tmp_path)
 
 
+def test_the_readme_has_less_than_150_lines():
+    assert len(README.splitlines()) < 150
+
+
 def test_the_readme_sets_up_and_tests_in_one_line_each():
     lines = [line for line in README.splitlines() if line.startswith("python3 -m venv")]
     assert len(lines) == 2

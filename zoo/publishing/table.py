@@ -4,32 +4,31 @@ from pathlib import Path
 
 from zoo import artifact, catalog
 from zoo.utils.atomic import atomic_write
+from zoo.utils.numbers import with_stderr
 
 START = "<!-- models: python -m zoo.publishing.table writes this table -->"
 END = "<!-- end of models -->"
-HEAD = """| model | parameters | trained for | metric | value | int8 | published |
-|---|---|---|---|---|---|---|
+HEAD = """| samples | model | family | parameters | metric | value |
+|---|---|---|---|---|---|
 """
 
 
 def table(cards) -> str:
-    """Returns the table, a row for each metric of each card."""
+    """Returns the table, a row for each card with the first of its metrics."""
     rows = []
     for card in cards:
-        model = f"[{card.name}](saved_models/{card.name}) | {card.parameters['total']:,}"
-        minutes = card.recipe["wall_clock_seconds"] / 60
-        values = {
-            metric["name"]: f"{metric['value']:.2f} ± {metric['stderr']:.2f}"
-            for metric in card.metrics
-        }
-        for metric in filter(values.get, card.recipe["metrics"]):
-            anchor = card.recipe["anchors"].get(metric)
-            published = f"{anchor['value']}" if anchor else "–"
-            int8 = values.get(f"{metric}@{artifact.INT8}", "–")
-            rows.append(
-                f"| {model} | {minutes:.0f} min | {metric} | {values[metric]} | {int8} | "
-                f"{published} |\n"
-            )
+        folder = f"saved_models/{card.name}"
+        picture = f'<img src="{folder}/{artifact.SHEET}" width="90" alt="Samples of {card.name}">'
+        metric = card.metrics[0]
+        cells = (
+            picture,
+            f"[{card.name}]({folder})",
+            card.family,
+            f"{card.parameters['total']:,}",
+            f"`{metric['name']}`",
+            with_stderr(metric["value"], metric["stderr"]),
+        )
+        rows.append(f"| {' | '.join(cells)} |\n")
     return HEAD + "".join(rows)
 
 
