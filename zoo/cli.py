@@ -516,9 +516,15 @@ def export(name, format_, output, data_dir):
     type=click.Path(file_okay=False),
     help="Folder of the artifact.  [default: the first folder of $ZOO_PATH and the model's name]",
 )
+@click.option(
+    "--card-only",
+    is_flag=True,
+    help="Measure the metrics that the card of an artifact lacks, and write its card and page "
+    "alone.",
+)
 @DATA_DIR
 @described("zoo publish runs/mine -o models/mine", "ZOO_PATH=models zoo publish mine.keras")
-def publish(name, output, data_dir):
+def publish(name, output, card_only, data_dir):
     """Write a model as an artifact with card, SavedModel, TF Lite files and sample sheet.
 
     In the folder of an artifact, the next version is written. A model that has a recipe is measured
@@ -526,8 +532,7 @@ def publish(name, output, data_dir):
     """
     with quiet():
         stored = loading.find(name)
-        folder = Path(output) if output else default_folder(stored.name)
-        model, card = stored.load("keras"), stored.card
+        card = stored.card
         from zoo import evaluation, publishing
 
     images, metrics = None, {}
@@ -536,16 +541,46 @@ def publish(name, output, data_dir):
         today = recipes.with_current_metrics(stored.name, stored.recipe)
         images, metrics = evaluation.Splits.of_recipe(today, data_dir), today.metrics
         recipe = recipe | dataclasses.asdict(today)
-    card = dataclasses.replace(
-        publishing.card_of(model, folder.resolve().name, recipe),
-        metrics=[metric for metric in card.metrics if "@" not in metric["name"]],
-    )
-    command_name = catalog.name_of(folder) or str(folder)
+    if card_only:
+        update_card(stored, recipe, images, metrics)
+        return
+    folder = Path(output) if output else default_folder(stored.name)
+    with quiet():
+        model = stored.load("keras")
+        new = publishing.card_of(model, folder.resolve().name, recipe)
+    known = [metric for metric in card.metrics if "@" not in metric["name"]]
     with quiet() as stream:
-        settings = {"command_name": command_name, "progress": Progress(stream)}
+        settings = {
+            "command_name": catalog.name_of(folder) or str(folder),
+            "progress": Progress(stream),
+        }
+        card = dataclasses.replace(new, metrics=known)
         publishing.publish_with_card(model, card, folder, images, metrics, **settings)
     note = "" if images else " It has no int8 file, because there is no recipe that names its data."
     click.echo(f"Published: {folder}.{note}")
+
+
+def update_card(stored, recipe, images, metrics):
+    """Updates the card and the page of an artifact."""
+    from zoo import publishing
+
+    if stored.kind != "an artifact" or images is None:
+        raise ValueError(
+            "--card-only needs an artifact with a recipe, which names its data; received: "
+            f"{stored.given}."
+        )
+    with quiet() as stream:
+        described = {"recipe": recipe, "tags": stored.load("keras").description()["tags"]}
+        publishing.update_card(
+            stored.path,
+            dataclasses.replace(stored.card, **described),
+            stored.load,
+            images,
+            metrics,
+            command_name=catalog.name_of(stored.path) or str(stored.path),
+            progress=Progress(stream),
+        )
+    click.echo(f"Updated: {stored.path}.")
 
 
 def default_folder(name) -> Path:

@@ -63,14 +63,19 @@ class Manifold(FeatureMetric):
 
     def __init__(self, function, k: int, meaning: str, real: bool = False):
         super().__init__(real)
-        self.function, self.k, self.meaning = function, k, meaning
+        self.function, self.k, self.mean_of = function, k, meaning
+
+    @property
+    def meaning(self):
+        """One sentence that says what the metric means."""
+        return f"{self.mean_of[0].upper()}{self.mean_of[1:]}."
 
     def measure(self, model, data, *, samples=10_000, progress=None):
         """Measures with ``samples`` samples, all of whose features are in memory."""
         generated = self.features(model, data, samples, progress)
         values = self.function(self.real_features(model, data), generated, self.k)
         described = self.described(data, samples)
-        protocol = f"{self.meaning}, k = {self.k}; {described['protocol']}"
+        protocol = f"{self.mean_of}, k = {self.k}; {described['protocol']}"
         return estimate_mean(values) | described | {"protocol": protocol}
 
 

@@ -1,5 +1,7 @@
 """Interface of evaluation metrics."""
 
+import inspect
+
 import numpy as np
 
 from zoo.evaluation.splits import Splits
@@ -25,6 +27,11 @@ class Metric:
     higher_is_better = False
     on_first_images = False
     needs_labels = False
+
+    @property
+    def meaning(self) -> str:
+        """One sentence that says what the metric means, the first line of the class's docstring."""
+        return (inspect.getdoc(type(self)) or "").partition("\n")[0]
 
     def validate(self, model, data: Splits) -> None:
         """Validates that a model can be measured on the images.

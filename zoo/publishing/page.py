@@ -1,22 +1,16 @@
-"""Page of an artifact, README.md, from its card."""
+"""Page of an artifact, README.md, in the format of the Hugging Face Hub's model cards."""
 
 from pathlib import Path
 
 from zoo import artifact
 from zoo.catalog import Card
+from zoo.evaluation import METRICS
+from zoo.publishing import notes
 from zoo.recipes import list_recipes
 from zoo.utils.numbers import with_stderr
 
-INT8_NAMES = """
-A metric whose name ends in @litert-int8 was measured on model_int8.tflite; the metric without that
-ending is that of the Keras model by the same protocol.
-"""
-NO_INT8 = """
-There is no int8 file, because the model was published without images to calibrate it.
-"""
-NO_METRICS = """
-The model has no metrics.
-"""
+NO_INT8 = "There is no int8 file, because the model was published without images to calibrate it."
+NO_METRICS = "The model has no metrics."
 
 
 def text(card: Card, version: Path, name: str) -> str:
@@ -28,19 +22,42 @@ def text(card: Card, version: Path, name: str) -> str:
         name: Name or path by which the model is loaded.
     """
     int8 = (version / artifact.FILES[artifact.INT8]).exists()
-    measured_int8 = any(metric["name"].endswith(f"@{artifact.INT8}") for metric in card.metrics)
-    parts = [
-        f"# {card.name}\n{_picture(card)}\n{_description(card)}\n",
-        f"\n{_table(card)}\n" if card.metrics else NO_METRICS,
-        INT8_NAMES if measured_int8 else "",
-        NO_INT8 if not int8 and "sample" in card.signatures else "",
-        f"\n```\n{_commands(card, name)}\n```\n",
+    draws = "sample" in card.signatures
+    sections = [
+        _header(card),
+        f"# {card.name}",
+        _description(card),
+        _picture(card) if draws else "",
+        NO_INT8 if draws and not int8 else "",
+        f"## Use\n\n{_use(card, name)}",
+        f"## Training\n\n{_training(card)}",
+        f"## Evaluation\n\n{_evaluation(card)}",
+        f"## Limitations and intended use\n\n{notes.limitations(card)}",
     ]
-    return "".join(parts)
+    return "\n\n".join(filter(None, sections)) + "\n"
 
 
-def _picture(card):
-    return f"\n![samples]({artifact.SHEET})\n" if "sample" in card.signatures else ""
+def _header(card):
+    """Returns the metadata in YAML."""
+    task = "unconditional-image-generation"
+    if "sample" not in card.signatures:
+        task = "image-classification"
+    data = notes.DATA.get(card.dataset)
+    fields = {
+        "license": ["apache-2.0"],
+        "library_name": ["keras"],
+        "pipeline_tag": [task],
+        "datasets": [data.hub] if data else [],
+        "metrics": sorted({metric["name"].partition("@")[0] for metric in card.metrics}),
+        "tags": ["keras", "tensorflow", "tf-lite", *card.tags],
+    }
+    lines = []
+    for key, values in fields.items():
+        if key in ("datasets", "metrics", "tags"):
+            lines += [f"{key}:", *(f"- {value}" for value in values)] if values else []
+        else:
+            lines.append(f"{key}: {values[0]}")
+    return "\n".join(["---", *lines, "---"])
 
 
 def _description(card):
@@ -50,10 +67,59 @@ def _description(card):
     latent = f"; latent_dim {card.latent_dim}" if card.latent_dim else ""
     on = f" on {card.dataset}" if card.dataset else ""
     after = f", after {card.paper}" if card.paper else ""
-    sentences = [
-        f"{card.family}{on}{after}.",
-        f"{', '.join([f'{total} parameters', *of_parts])}{latent}.",
-    ]
+    height, width, channels = card.image_shape
+    counts = ", ".join([f"{total} parameters", *of_parts])
+    return (
+        f"{card.family}{on}{after}. It has {counts}{latent}. "
+        f"Images have {height} rows, {width} columns and {channels} "
+        f"channel{'s' if channels > 1 else ''}, with values in [0, 1]."
+    )
+
+
+def _picture(card):
+    if card.condition:
+        caption = "Samples of the first seeds. The images of a row have the same condition."
+    elif card.num_classes:
+        caption = "Samples of the first seeds, one column for each label."
+    else:
+        caption = "Samples of the first 100 seeds, not selected."
+    return f"![Samples of {card.name}]({artifact.SHEET})\n\n{caption}"
+
+
+def _use(card, name):
+    """Returns snippets that load the model and use it."""
+    if "sample" not in card.signatures:
+        lines = [
+            f'classifier = zoo.load("{name}")',
+            "logits, features = classifier.classify(images)",
+        ]
+        commands = [f"zoo info {name}"]
+    else:
+        labels = "labels=0, " if card.num_classes else ""
+        condition = "condition=condition, " if card.condition else ""
+        lines = [
+            f'model = zoo.load("{name}")  # a keras.Model with weights',
+            f"images = model.sample(16, {labels}{condition}seed=0)",
+            "model.fit(your_images, epochs=1)"
+            if not card.num_classes
+            else "model.fit(your_images, your_labels, epochs=1)",
+        ]
+        picture = " --condition PICTURE.png" if card.condition else ""
+        commands = [f"zoo sample {name}{picture} -o samples.png", f"zoo serve {name}"]
+    if card.name in list_recipes():
+        commands.append(f"zoo train {card.name}")
+    python = "\n".join(["import zoo", "", *lines])
+    return f"```python\n{python}\n```\n\n```sh\n{chr(10).join(commands)}\n```"
+
+
+def _training(card):
+    data = notes.DATA.get(card.dataset)
+    sentences = []
+    if card.dataset:
+        title = data.title if data else card.dataset
+        sentences.append(f"The training data are {title}, split {card.recipe['split']}.")
+    if data:
+        sentences.append(f"They are available under the {data.license} license.")
     if card.recipe["wall_clock_seconds"] is not None:
         minutes = card.recipe["wall_clock_seconds"] / 60
         sentences.append(f"Trained for {card.recipe['epochs']} epochs in {minutes:.0f} minutes.")
@@ -64,27 +130,31 @@ def _description(card):
             f"{rule['every']} epochs it has the best {rule['metric']} on the validation images "
             f"{card.recipe['validation']}, {kept['value']:.2f}."
         )
-    return "\n".join(sentences)
+    return "\n".join(sentences) or "The recipe of the training is not known."
 
 
-def _table(card):
-    rows = ["| metric | value | published | protocol | command |", "|---|---|---|---|---|"]
+def _evaluation(card):
+    """Returns a table of the metrics, and the meaning and protocol of each."""
+    if not card.metrics:
+        return NO_METRICS
+    values = {
+        metric["name"]: with_stderr(metric["value"], metric["stderr"]) for metric in card.metrics
+    }
+    rows = ["| metric | value | int8 file | published |", "|---|---|---|---|"]
+    explained = []
     for metric in card.metrics:
+        name = metric["name"]
+        if "@" in name:
+            continue
         anchor = metric["anchor"]
         published = f"{anchor['value']} ({anchor['source']})" if anchor else "–"
-        value = with_stderr(metric["value"], metric["stderr"])
-        command = f"`{metric['command']}`" if metric["command"] else "–"
-        rows.append(
-            f"| {metric['name']} | {value} | {published} | {metric['protocol']} | {command} |"
-        )
-    return "\n".join(rows)
-
-
-def _commands(card, name):
-    commands = [f"zoo info {name}"]
-    if "sample" in card.signatures:
-        picture = " --condition PICTURE.png" if card.condition else ""
-        commands.insert(0, f"zoo sample {name}{picture}")
-    if card.name in list_recipes():
-        commands.append(f"zoo train {card.name}")
-    return "\n".join(commands)
+        int8 = values.get(f"{name}@{artifact.INT8}", "–")
+        rows.append(f"| {name} | {values[name]} | {int8} | {published} |")
+        command = f" `{metric['command']}`" if metric["command"] else ""
+        meaning = f"{METRICS[name].meaning} " if name in METRICS else ""
+        explained.append(f"- **{name}**: {meaning}Protocol: {metric['protocol']}.{command}")
+    note = (
+        "Each value is followed by its standard error. The column of the int8 file is the same "
+        f"metric of `{Path(artifact.FILES[artifact.INT8]).name}`."
+    )
+    return "\n\n".join(["\n".join(rows), note, "\n".join(explained)])

@@ -80,8 +80,8 @@ def publish_with_card(
     folder, model = Path(folder), shippable(model, keep_weights=bool(card.metrics))
     _validate_folder(folder)
     source = for_model(images.for_calibration, model) if images else None
-    measured = functools.partial(
-        _measured, card, images, metrics, command_name=command_name, progress=progress
+    measure = functools.partial(
+        measured, card, images, metrics, command_name=command_name, progress=progress
     )
     with (
         plain_write_errors(folder),
@@ -93,10 +93,10 @@ def publish_with_card(
         if model.has("sample"):
             image_files.write(sample_sheet(model, source), Path(partial) / artifact.SHEET)
         _write_version(version, model, card, source)
-        found = measured(model, "keras")
+        found = measure(model, "keras")
         int8 = version / artifact.FILES[artifact.INT8]
         if int8.exists():
-            found += measured(from_card(card, LiteRT(int8)), artifact.INT8)
+            found += measure(from_card(card, LiteRT(int8)), artifact.INT8)
         card = replace(card, metrics=found, versions=card.versions or versions())
         text = page.text(card, version, command_name or str(folder))
         (Path(partial) / artifact.PAGE).write_text(text, encoding="utf-8")
@@ -106,9 +106,14 @@ def publish_with_card(
     return folder
 
 
-def _measured(card, images, metrics, model, runtime, **settings) -> list[dict]:
+def measured(card, images, metrics, model, runtime, **settings) -> list[dict]:
     """Returns the metrics of a model on a runtime; those on the card are not measured again."""
-    known = {metric["name"]: metric for metric in card.metrics} if runtime == "keras" else {}
+    known = {
+        name: metric
+        for metric in card.metrics
+        for name, _, on in [metric["name"].partition("@")]
+        if (on or "keras") == runtime
+    }
     if images is None:
         return list(known.values())
     chosen = evaluation.choose(card.name, metrics, None, model, images, runtime)

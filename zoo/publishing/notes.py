@@ -1,0 +1,75 @@
+"""Facts for the pages of the named models: data sets, their licenses, and limitations."""
+
+from typing import NamedTuple
+
+
+class Data(NamedTuple):
+    """Data set of the named models.
+
+    Attributes:
+        title: Its name and contents.
+        license: Name of its license.
+        hub: Its name on the Hugging Face Hub.
+    """
+
+    title: str
+    license: str
+    hub: str
+
+
+# The licenses are those that keras.datasets states.
+DATA = {
+    "mnist": Data(
+        "MNIST, handwritten digits of 28x28 grey pixels (LeCun et al. 1998)",
+        "CC BY-SA 3.0",
+        "ylecun/mnist",
+    ),
+    "fashion_mnist": Data(
+        "Fashion-MNIST, clothes of 28x28 grey pixels (Xiao et al. 2017)",
+        "MIT",
+        "zalando-datasets/fashion_mnist",
+    ),
+}
+
+# Weaknesses that the sample sheet and the metrics show.
+WEAKNESSES = {
+    "gan_mnist": "Ones are drawn much too often and some classes too rarely, see largest_share and "
+    "smallest_share. Some digits have gaps in their strokes.",
+    "gan_fashion_mnist": "Many images are speckled, and dark clothes and sandals are rarely "
+    "recognizable. Some classes are drawn too rarely, see smallest_share.",
+    "dcgan_mnist": "About one digit in twelve is malformed.",
+    "dcgan_fashion_mnist": "Some bags and sandals are malformed, and one class is drawn too "
+    "rarely.",
+    "cdcgan_mnist": "A few digits are malformed. A classifier that is fitted on its samples makes "
+    "more errors than one that is fitted on the real images, see nearest_neighbor.",
+    "cdcgan_fashion_mnist": "Similar classes, such as shirts and coats, are mixed up, see "
+    "nearest_neighbor.",
+    "vae_dense_mnist": "Samples are blurred, and many are not digits, because z from the prior is "
+    "often where no image is encoded.",
+    "vae_mnist": "Many samples are not digits, because z from the prior is often where no image is "
+    "encoded. Reconstructions are better than samples.",
+    "cvae_mnist": "Some samples are malformed, for the same reason as those of a VAE.",
+    "cvae_quadrant_mnist": "Completions are smooth, and several samples of one quadrant are often "
+    "similar.",
+    "vae_fashion_mnist": "Samples are blurred and have no texture. The anomaly score of digits is "
+    "lower than that of clothes, so that it does not detect them.",
+    "cvae_fashion_mnist": "Samples are blurred and have no texture, and many sandals are not "
+    "recognizable.",
+}
+
+USES = {
+    True: "The model is for teaching, for comparison with other methods, and for tests of software "
+    "that draws or serves images. Its samples should not be passed off as real data.",
+    False: "The classifier measures generative models. Values are comparable only if they were "
+    "measured with the same classifier. It must not train or choose one on the test "
+    "images.",
+}
+
+
+def limitations(card) -> str:
+    """Returns sentences on the weaknesses and the intended use of a model."""
+    weakness = WEAKNESSES.get(card.name)
+    parts = [weakness] if weakness else []
+    if card.dataset in DATA:
+        parts.append(f"It knows only images like those of {card.dataset}.")
+    return " ".join([*parts, USES["sample" in card.signatures]])
