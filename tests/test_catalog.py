@@ -17,6 +17,7 @@ from zoo.inference import noise
 from zoo.inference.litert import LiteRT
 from zoo.inference.methods import Encodes
 from zoo.inference.saved_model import SavedModel
+from zoo.utils.numbers import with_stderr
 
 NAMES = zoo.list_models()
 # Models of Fashion-MNIST have the networks and signatures of those of MNIST.
@@ -260,7 +261,8 @@ def test_the_card_is_complete(name, folder, model):
     if card.recipe["best"]:
         assert f"after epoch {card.recipe['kept']['epoch']}" in page
         assert card.recipe["validation"] != card.recipe["split"]
-    assert all(f"{metric['value']:.2f}" in page for metric in card.metrics)
+    for metric in card.metrics:
+        assert with_stderr(metric["value"], metric["stderr"]) in page
 
 
 # Each value was read in the paper or repository that is named. Cards have no other values.

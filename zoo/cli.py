@@ -564,7 +564,7 @@ def update_card(stored, recipe, images, metrics):
     """Updates the card and the page of an artifact."""
     from zoo import publishing
 
-    if stored.kind != "an artifact" or images is None:
+    if not isinstance(stored, loading.Artifact) or images is None:
         raise ValueError(
             "--card-only needs an artifact with a recipe, which names its data; received: "
             f"{stored.given}."

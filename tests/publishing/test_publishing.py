@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 from dataclasses import replace
 
@@ -9,6 +10,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+import yaml
 from tensorflow_serving.apis import prediction_log_pb2
 
 import zoo
@@ -18,6 +20,7 @@ from tests.training.test_training import SMALL
 from zoo import artifact, catalog, cli, training
 from zoo.publishing import models_config
 from zoo.publishing.weights import round_weights
+from zoo.utils.numbers import with_stderr
 
 SHIPPED = "vae_dense_mnist"
 
@@ -90,9 +93,43 @@ def test_its_card_has_metrics_on_the_images_and_null_for_what_is_not_known(named
     assert (card.dataset, card.paper) == (None, None)
     assert set(card.versions) == {"python", "tensorflow", "keras", "tensorflow-datasets", "numpy"}
     page = (named / artifact.PAGE).read_text()
-    assert "# mine" in page
-    assert "nll_decoded@litert-int8" in page
+    header, _, body = page.removeprefix("---\n").partition("---\n")
+    described = yaml.safe_load(header)
+    assert described["license"] == "apache-2.0"
+    assert described["library_name"] == "keras"
+    assert described["pipeline_tag"] == "unconditional-image-generation"
+    assert described["metrics"] == ["nll", "nll_decoded"]
+    assert "variational" in described["tags"]
+    assert "# mine" in body
+    float_value, int8_value = (
+        with_stderr(metric["value"], metric["stderr"]) for metric in card.metrics[1:]
+    )
+    assert f"| nll_decoded | {float_value} | {int8_value} |" in body
+    for snippet in re.findall(r"```python\n(.*?)```", body, re.DOTALL):
+        compile(snippet, "page", "exec")
     assert "None" not in page
+
+
+def test_the_card_alone_is_updated_with_the_metrics_that_it_lacks(tmp_path, monkeypatch, capfd):
+    training.train(SMALL, tmp_path / "run", data_dir=FIXTURE, verbose=0)
+    folder = tmp_path / "mine"
+    called("publish", tmp_path / "run", "-o", folder, "--data-dir", FIXTURE)
+    before = json.loads((folder / artifact.CARD).read_text())
+    fewer = before["metrics"][:1]
+    first = fewer[0]
+    quick = first.pop("quick")
+    first["value"] += 1  # Values on the card are kept.
+    (folder / artifact.CARD).write_text(json.dumps(before | {"metrics": fewer}))
+    called("publish", folder, "--card-only", "--data-dir", FIXTURE)
+    after = json.loads((folder / artifact.CARD).read_text())
+    assert [metric["name"] for metric in after["metrics"]] == [
+        metric["name"] for metric in before["metrics"]
+    ]
+    assert after["metrics"][0] == first | {"quick": quick}
+    assert artifact.versions(after["files"]) == [1]
+    assert zoo.loading.find(folder).problems() == []
+    called("publish", tmp_path / "run", "--card-only", "--data-dir", FIXTURE, status=2)
+    assert "--card-only needs an artifact with a recipe" in capfd.readouterr().err
 
 
 def test_warm_up_requests_are_answered_by_the_saved_model(named):
