@@ -6,7 +6,7 @@ import re
 import pytest
 
 import zoo
-from tests.conftest import FIXTURE
+from tests.conftest import FIXTURE, nightly_except
 from tests.training.test_training import SMALL
 from zoo import artifact, catalog, cli, reproduce, training
 from zoo.utils.numbers import with_stderr
@@ -61,6 +61,17 @@ def test_a_value_that_differs_by_more_than_three_standard_errors_is_an_error(pub
     out = capfd.readouterr().out
     assert re.search(rf"{entry['name']} .* DIFFERS FROM the card's", out)
     assert "of which 1 differ" in out
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(
+    "name",
+    nightly_except(("gan_mnist", "vae_fashion_mnist", "cvae_fashion_mnist"), zoo.list_models()),
+)
+def test_shipped_models_repeat_on_a_tenth_of_the_images(name):
+    results = list(reproduce.reproduce(name, quick=True))
+    assert all(result.agrees for result in results), [one.sentence() for one in results]
+    assert results or zoo.info(name).metrics[0]["name"] == "nearest_neighbor"
 
 
 def test_the_names_include_the_evaluation_classifiers():
