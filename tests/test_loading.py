@@ -94,7 +94,7 @@ def test_the_card_of_a_run_has_its_recipe_and_no_metrics():
 def test_the_card_of_a_keras_file_is_null_where_nothing_is_known():
     card, known = (
         zoo.info("file.keras"),
-        ("name", "family", "parameters", "latent_dim", "image_shape", "condition"),
+        ("name", "family", "parameters", "latent_dim", "image_shape", "tags", "condition"),
     )
     assert (card.name, card.family) == ("file", "CVAE")
     assert card.condition == {"shape": [14, 14, 1], "at": [14, 0]}
@@ -179,7 +179,7 @@ def damage(path):
         (
             "foreign.keras",
             ValueError,
-            r"foreign\.keras must hold one of the zoo's models, CVAE, DCGAN, GAN, VAE; received: a "
+            r"foreign\.keras must hold one of the zoo's models, CVAE, DCGAN, GAN, VAE, Classifier; received: a "
             "file with Sequential",
         ),
         (

@@ -56,7 +56,7 @@ class Card:
     dataset: str | None = None
     paper: str | None = None
     parameters: dict | None = None
-    latent_dim: int | None = None
+    latent_dim: int | None
     image_shape: tuple
     num_classes: int | None
     tags: list = field(default_factory=list)
