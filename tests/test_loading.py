@@ -179,8 +179,8 @@ def damage(path):
         (
             "foreign.keras",
             ValueError,
-            r"foreign\.keras must hold one of the zoo's models, CVAE, DCGAN, GAN, VAE, Classifier; received: a "
-            "file with Sequential",
+            r"foreign\.keras must hold one of the zoo's models, CVAE, DCGAN, GAN, VAE, Classifier; "
+            "received: a file with Sequential",
         ),
         (
             "unknown.keras",
