@@ -255,9 +255,9 @@ def test_classification_accuracy_is_high_for_real_images_and_low_for_wrong_label
 
 
 @pytest.mark.parametrize("name", ["frechet", "memorization", "label_accuracy"])
-def test_a_missing_classifier_is_named(name, digits):
+def test_a_missing_classifier_is_named(name, digits, monkeypatch):
     data = Splits.of_recipe(replace(RECIPE, dataset="mnist"), FIXTURE)
-    data.classifier = None
+    monkeypatch.setattr(data, "classifier", None)
     with pytest.raises(ValueError, match="Name one with --features"):
         evaluation.measure(name, Drawing(digits[0]), data, {})
 
@@ -273,6 +273,31 @@ def test_metrics_of_labels_need_a_conditional_model(digits):
 def test_few_samples_are_refused(digits):
     with pytest.raises(ValueError, match="samples must be at least 100; received: 3"):
         METRICS["frechet"].measure(Drawing(digits[0]), splits(), samples=3)
+
+
+def test_real_images_are_measured_although_they_are_fewer_than_the_samples_asked_for():
+    metric = METRICS["frechet_real"].measure(Projection(), splits())
+    assert metric["n"] == 200
+    assert np.isfinite([metric["value"], metric["stderr"]]).all()
+
+
+def test_samples_are_drawn_again_after_the_weights_have_changed(digits):
+    model, data = Drawing(digits[0]), splits()
+    before = METRICS["frechet"].measure(model, data, samples=100)["value"]
+    model.images = 1 - model.images
+    assert METRICS["frechet"].measure(model, data, samples=100)["value"] == before
+    data.forget_samples()
+    assert METRICS["frechet"].measure(model, data, samples=100)["value"] != before
+
+
+def test_the_classifier_is_loaded_at_first_use(monkeypatch):
+    loaded = []
+    monkeypatch.setattr(evaluation.splits, "shipped", loaded.append)
+    data = Splits.of_recipe(RECIPE, FIXTURE)
+    data.images("test")
+    assert loaded == []
+    assert data.classifier is None
+    assert loaded == ["mnist"]
 
 
 def test_held_out_images_without_a_classifier_leave_the_metrics_of_features_out(digits):

@@ -17,8 +17,8 @@ class FeatureMetric(Metric):
     """Metric that compares the features of samples and of test images.
 
     The features are those of a classifier, see ``Splits.classifier``. They are divided by one
-    number, so that their mean variance over the test images is 1. Samples have the seeds 0, 1, 2, …
-    and the conditions of the test images in their order.
+    number, so that their mean variance over the test images is 1. Samples have the seeds from 0 and
+    the conditions of the test images in their order.
 
     Args:
         real: Whether to measure the first training images in place of samples, which shows the
@@ -81,7 +81,9 @@ class FeatureMetric(Metric):
     def described(self, data, samples: int) -> dict:
         """Returns {split, n, protocol} of a metric, where the protocol has no beginning."""
         n = min(samples, len(data.images("train"))) if self.real else samples
-        compared = f"the first {n:,} training images" if self.real else f"{n:,} samples of seeds 0…"
+        compared = f"{n:,} samples of seeds 0…"
+        if self.real:
+            compared = f"the first {n:,} training images"
         return {
             "split": data.described("test"),
             "n": n,

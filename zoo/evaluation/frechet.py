@@ -35,10 +35,10 @@ class Moments:
 
 
 def frechet_distance(mean_a, covariance_a, mean_b, covariance_b) -> float:
-    """Computes |μₐ − μ_b|² + tr(Σₐ + Σ_b − 2 (Σₐ Σ_b)^½), the squared distance of two normals.
+    """Computes the squared Fréchet distance of two normal distributions.
 
-    The trace of the root is the sum of the roots of the eigenvalues of Σₐ^½ Σ_b Σₐ^½, which is
-    symmetric.
+    It is |m − n|² + tr(A + B − 2 (A B)^½), with means m and n and covariances A and B. The trace
+    of the root is the sum of the roots of the eigenvalues of A^½ B A^½, which is symmetric.
     """
     values, vectors = np.linalg.eigh(covariance_a)
     root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
@@ -57,11 +57,11 @@ class Frechet(FeatureMetric):
         ours, theirs = Moments(real.shape[1]), Moments(real.shape[1])
         for i, group in enumerate(np.split(real, np.flatnonzero(np.diff(groups(len(real)))) + 1)):
             theirs.add(group, i)
-        done = 0
+        described, done = self.described(data, samples), 0
         for features in self.blocks(model, data, samples, progress):
-            rows = (done + np.arange(len(features))) * GROUPS // samples
+            rows = (done + np.arange(len(features))) * GROUPS // described["n"]
             for i in np.unique(rows):
-                ours.add(features[rows == i], min(i, GROUPS - 1))
+                ours.add(features[rows == i], i)
             done += len(features)
 
         def distance(used):
@@ -69,7 +69,6 @@ class Frechet(FeatureMetric):
                 *ours.mean_and_covariance(used), *theirs.mean_and_covariance(used)
             )
 
-        described = self.described(data, samples)
         protocol = f"classifier Fréchet distance of {described['protocol']}"
         return estimate(distance) | described | {"protocol": protocol}
 

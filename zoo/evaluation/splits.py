@@ -37,8 +37,8 @@ class Splits:
         names: {role: name of the split}; a role without images is left out.
         prepare: Callable that makes of these images the ones that the model is trained on, for
             example by binarization. By default they are the same.
-        features: Classifier whose features and labels metrics use, a model with ``classify``. None
-            if there is none.
+        features: Callable that returns the classifier whose features and labels metrics use, a
+            model with ``classify``, or None if there is none. It is called at first use.
         features_name: Name of the classifier, for the protocols of metrics.
         data_dir: Folder in which tensorflow-datasets keeps its data.
     """
@@ -49,8 +49,8 @@ class Splits:
         self._load = functools.cache(load)
         self._prepare = prepare or (lambda images: images)
         self.names = {role: name for role, name in names.items() if name}
-        self.classifier, self.features_name = features, features_name
-        self._data_dir, self._drawn = data_dir, (None, {})
+        self._classifier, self.features_name = features or (lambda: None), features_name
+        self._data_dir, self._drawn = data_dir, (None, {}, {})
         self.features = functools.cache(self._features)
 
     @classmethod
@@ -63,17 +63,17 @@ class Splits:
             recipe: The recipe.
             data_dir: Folder in which tensorflow-datasets keeps its data.
             test: Split in the role of the test images.
-            features: As in the constructor. None is the classifier that is shipped for the data
-                set, if there is one.
+            features: The classifier whose features metrics use. None is the one that is shipped for
+                the data set, if there is one.
             features_name: As in the constructor.
         """
         if features is None:
-            features, features_name = shipped(recipe.dataset), shipped_name(recipe.dataset)
+            features_name = shipped_name(recipe.dataset)
         return cls(
             lambda split: recipe.images(split, data_dir),
             {"test": test, "train": recipe.split, "validation": recipe.validation},
             recipe.prepared,
-            features,
+            lambda: shipped(recipe.dataset) if features is None else features,
             features_name,
             data_dir,
         )
@@ -82,6 +82,11 @@ class Splits:
     def of_source(cls, source: Source) -> "Splits":
         """Returns a source of held-out images in the role of the test images."""
         return cls(lambda _: source, {"test": "held-out images"})
+
+    @functools.cached_property
+    def classifier(self):
+        """Classifier whose features and labels metrics use, or None. It is loaded at first use."""
+        return self._classifier()
 
     def images(self, role: str) -> Source:
         """Returns the images of a role as the data set has them."""
@@ -119,13 +124,11 @@ class Splits:
             start: First seed.
             n: Number of samples.
         """
-        of, kept = self._drawn
-        if of is not model:
-            kept = {}
-            self._drawn = model, kept
+        if self._drawn[0] is not model:
+            self._drawn = model, {}, self._conditions(model)
+        _, kept, given = self._drawn
         if (start, n) in kept:
             return kept[start, n]
-        _, given = self._all_conditions(model)
         rows = start + np.arange(n)
         given = {name: values[rows % len(values)] for name, values in given.items()}
         logits, features = self.classifier.classify(model.sample(n, seed=start, **given))
@@ -134,10 +137,15 @@ class Splits:
             kept[start, n] = drawn
         return drawn
 
-    def _all_conditions(self, model):
+    def forget_samples(self) -> None:
+        """Discards the samples that are kept, because the weights of the model have changed."""
+        self._drawn = None, {}, {}
+
+    def _conditions(self, model) -> dict:
+        """Returns the conditions of the test images for a model, {} if it has no condition."""
         if model.num_classes or model.condition_shape:
-            return self.first("test", model)
-        return None, {}
+            return self.first("test", model)[1]
+        return {}
 
     @property
     def for_calibration(self) -> Source:

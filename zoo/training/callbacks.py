@@ -45,6 +45,7 @@ class KeepBest(keras.callbacks.Callback):
         if (epoch + 1) % self.recipe.best["every"] and epoch + 1 < self.recipe.epochs:
             return
         settings = self.recipe.metrics[metric]
+        self.data.forget_samples()
         logs[metric] = evaluation.measure(metric, self.model, self.data, settings)["value"]
         before = [line[metric] for line in self.run.history() if metric in line]
         if all(evaluation.better(metric, logs[metric], value) for value in before):
