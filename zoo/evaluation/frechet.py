@@ -37,8 +37,8 @@ class Moments:
 def frechet_distance(mean_a, covariance_a, mean_b, covariance_b) -> float:
     """Computes the squared Fréchet distance of two normal distributions.
 
-    It is |m − n|² + tr(A + B − 2 (A B)^½), with means m and n and covariances A and B. The trace
-    of the root is the sum of the roots of the eigenvalues of A^½ B A^½, which is symmetric.
+    It is |m − n|² + tr(A + B − 2 (A B)^½), with means m and n and covariances A and B. The
+    trace of the root is the sum of the roots of the eigenvalues of A^½ B A^½, which is symmetric.
     """
     values, vectors = np.linalg.eigh(covariance_a)
     root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
