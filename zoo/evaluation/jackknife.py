@@ -17,9 +17,9 @@ def estimate(statistic) -> dict:
     """Computes a statistic of all rows and its standard error.
 
     The statistic is computed again without each group. With g groups, the standard error is
-    √((g − 1) / g Σ (tᵢ − t)²). Here tᵢ is the statistic without group i, and t is their mean
-    (Efron & Tibshirani 1993, equation 11.5). For a mean it is the standard deviation of the
-    groups' means over √g.
+    √((g − 1) / g Σ (tᵢ − t)²). Here tᵢ is the statistic without group i, and t is the
+    mean of all tᵢ (Efron & Tibshirani 1993, equation 11.5). For a mean it is the standard
+    deviation of the groups' means over √g.
 
     Args:
         statistic: Callable. Maps a bool array ``(GROUPS,)``, the groups to use, to a number.
