@@ -103,34 +103,38 @@ def _add_samples(nearest, model, samples, progress):
             progress(start + len(seeds), samples)
 
 
-class ClassShare(Metric):
-    """Share of samples of the class that has the fewest samples, or the most, in percent.
+class SmallestShare(Metric):
+    """Share of the samples that the rarest class has, in percent.
 
     The class of a sample is that of the nearest training image.
-
-    Args:
-        largest: Whether to give the largest share instead of the smallest.
     """
 
     methods = ("sample",)
     splits = ("train",)
     needs_labels = True
-
-    def __init__(self, largest: bool = False):
-        self.largest = largest
-        self.higher_is_better = not largest
+    higher_is_better = True
+    which, of_shares = "smallest", np.min
 
     def measure(self, model, data, *, samples=10_000, progress=None):
         """Measures with ``samples`` samples, of seeds 0, 1, 2, …; this takes seconds."""
         shares = class_shares(model.sample(samples), *data.images("train").first())
-        which = "largest" if self.largest else "smallest"
         all_shares = ", ".join(f"{100 * share:.1f}" for share in shares)
-        return percent(shares.max() if self.largest else shares.min(), samples) | {
+        return percent(type(self).of_shares(shares), samples) | {
             "split": data.described("train"),
-            "protocol": f"percent, the {which} share of {samples:,} samples that a class has; the "
-            "class of a sample is that of the nearest training image, Euclidean distance of grey "
-            f"pixels; the classes in turn have {all_shares}",
+            "protocol": f"percent, the {self.which} share of {samples:,} samples that a class has; "
+            "the class of a sample is that of the nearest training image, Euclidean distance of "
+            f"grey pixels; the classes in turn have {all_shares}",
         }
+
+
+class LargestShare(SmallestShare):
+    """Share of the samples that the most frequent class has, in percent.
+
+    The class of a sample is that of the nearest training image.
+    """
+
+    higher_is_better = False
+    which, of_shares = "largest", np.max
 
 
 def class_shares(samples, images, labels) -> np.ndarray:
@@ -144,6 +148,6 @@ def class_shares(samples, images, labels) -> np.ndarray:
 METRICS = {
     "nearest_neighbor": NearestNeighbor(),
     "nearest_neighbor_real": NearestNeighbor(real=True),
-    "smallest_share": ClassShare(),
-    "largest_share": ClassShare(largest=True),
+    "smallest_share": SmallestShare(),
+    "largest_share": LargestShare(),
 }

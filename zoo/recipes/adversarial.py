@@ -1,5 +1,6 @@
 """Recipes of adversarial models: GAN and DCGAN, plain and conditional on a label."""
 
+from zoo.recipes.metrics import sample_metrics
 from zoo.recipes.papers import GOODFELLOW, RADFORD
 from zoo.recipes.recipe import MUON, Recipe
 
@@ -29,20 +30,22 @@ def adversarial(
         family: Class of ``zoo.models``.
         dataset: Name in tensorflow-datasets.
         model: Arguments of the class.
-        every: The first metric is measured on validation images every so many epochs, and the best
-            model is kept; None keeps the last one.
+        every: The model is measured on validation images every so many epochs, by the 1-NN error or
+            the Parzen window, and the best one is kept; None keeps the last one.
         **settings: Further fields of the recipe.
     """
-    metrics = {"parzen": {}, "smallest_share": {}, "largest_share": {}}
-    if "num_classes" in model:
-        metrics = {"nearest_neighbor": {"samples": 50_000}, "nearest_neighbor_real": {}}
+    labels = "num_classes" in model
+    metrics = sample_metrics(dataset, labels=labels)
+    if not labels:
+        metrics |= {"parzen": {}, "smallest_share": {}, "largest_share": {}}
+    best = "nearest_neighbor" if labels else "parzen"
     return Recipe(
         family=family,
         model=model,
         dataset=dataset,
         split="train[:50000]",
         validation="train[50000:]",
-        best={"metric": next(iter(metrics)), "every": every} if every else None,
+        best={"metric": best, "every": every} if every else None,
         binarize=None,
         metrics=metrics,
         paper=GOODFELLOW if family == "GAN" else RADFORD,

@@ -1,5 +1,6 @@
 """Recipes of variational models: VAE and CVAE, dense and convolutional."""
 
+from zoo.recipes.metrics import latent_metrics, sample_metrics
 from zoo.recipes.papers import IWAE, KINGMA, SOHN
 from zoo.recipes.recipe import MUON, Recipe
 
@@ -10,6 +11,17 @@ CONVOLUTIONAL = {
     "hidden": [128],
     "activation": "elu",
 }
+
+
+def metrics(dataset: str, *, labels: bool = False, **likelihood: dict) -> dict:
+    """Returns the metrics of a recipe.
+
+    Args:
+        dataset: Name in tensorflow-datasets.
+        labels: Whether the model is conditional on a label.
+        **likelihood: Settings of the metrics of the likelihood.
+    """
+    return sample_metrics(dataset, labels=labels) | likelihood | latent_metrics(labels=labels)
 
 
 def convolutional(
@@ -34,7 +46,7 @@ def convolutional(
         optimizer="Muon",
         optimizer_arguments=MUON,
         precision="mixed_bfloat16",
-        metrics={"nll": {"samples": samples}, "nll_decoded": {}},
+        metrics=metrics(dataset, labels=conditional, nll={"samples": samples}, nll_decoded={}),
         paper=SOHN if conditional else KINGMA,
         **settings,
     )
@@ -49,7 +61,7 @@ RECIPES = {
         cycles=[[900, 0.015, {}], [200, 0.003, {}]],
         optimizer="Muon",
         optimizer_arguments=MUON,
-        metrics={"nll": {"samples": 5000}, "nll_decoded": {}},
+        metrics=metrics("mnist", nll={"samples": 5000}, nll_decoded={}),
         anchors={
             "nll": {"value": 86.76, "source": f"{IWAE}, VAE with k=1, as quoted by nbip/IWAE"}
         },
@@ -103,11 +115,12 @@ RECIPES = {
         optimizer="Muon",
         optimizer_arguments=MUON,
         precision="mixed_bfloat16",
-        metrics={
-            "nll": {"samples": 300},
-            "nll_decoded": {},
-            "nll_monte_carlo": {"samples": 5000, "images": 1000},
-        },
+        metrics=metrics(
+            "mnist",
+            nll={"samples": 300},
+            nll_decoded={},
+            nll_monte_carlo={"samples": 5000, "images": 1000},
+        ),
         anchors={
             "nll_monte_carlo": {
                 "value": 71.8,
