@@ -1,6 +1,6 @@
 """Throughput and latency of ``zoo serve``, compared with the model's own time for the same batch.
 
-python benchmarks/serving.py prints a Markdown table. Server and clients share the machine.
+Server and clients share the machine.
 """
 
 import argparse

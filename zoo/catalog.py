@@ -125,6 +125,12 @@ def names(root: Path) -> list[str]:
     return sorted(path.parent.name for path in root.glob(f"[!.]*/{artifact.CARD}"))
 
 
+def all_names() -> list[str]:
+    """Returns the names of all models, followed by those that serve the evaluation of others."""
+    others = [f"{EVALUATION}/{name}" for name in names(package_root() / EVALUATION)]
+    return [*list_models(), *others]
+
+
 def info(name: str) -> Card:
     """Returns the card of a model.
 

@@ -442,12 +442,14 @@ def reproduce(names, quick, output, data_dir):
     """Measure every model, or those named, again and compare each value with the card's.
 
     The exit status is 1 if a value differs by more than three standard errors. The table is written
-    after each model.
+    after each model; rows of other models in the file are kept.
     """
     with quiet():
         from zoo import reproduce as again
+    if not quick:
+        again.read_rows(Path(output))
     results, progress = [], Progress()
-    for name in names or again.names():
+    for name in names or catalog.all_names():
         for result in again.reproduce(name, quick, data_dir, progress):
             results.append(result)
             click.echo(result.sentence())

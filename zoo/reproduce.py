@@ -96,23 +96,44 @@ def reproduce(name: str, quick: bool = False, data_dir: str | None = None, progr
         yield Result(name, metric, stated, measured, time.perf_counter() - started)
 
 
-def names() -> list[str]:
-    """Returns the names of all models, and of those that serve the evaluation of others."""
-    folder = catalog.package_root() / catalog.EVALUATION
-    others = [f"{catalog.EVALUATION}/{name}" for name in catalog.names(folder)]
-    return [*catalog.list_models(), *others]
+def read_rows(path: Path) -> dict:
+    """Reads the rows of an earlier table, {name of the model: lines}.
+
+    Raises:
+        ValueError: If there is another file.
+    """
+    if not path.exists():
+        return {}
+    text = path.read_text(encoding="utf-8")
+    if not text.startswith(HEAD):
+        raise ValueError(
+            f"-o must be a new file or a table that `zoo reproduce` wrote; received: {path}."
+        )
+    rows = {}
+    for line in text.removeprefix(HEAD).splitlines(keepends=True):
+        rows.setdefault(line.split(" | ")[0].removeprefix("| "), []).append(line)
+    return rows
 
 
 def write(results, path: Path) -> None:
-    """Writes a table of results as a page in Markdown."""
-    rows = []
+    """Writes a table of results as a page in Markdown. Rows of other models in the file are kept.
+
+    Raises:
+        ValueError: If the file is no such table.
+    """
+    rows = read_rows(path) | {result.model: [] for result in results}
     for result in results:
-        anchor = result.metric["anchor"]
-        published = f"{anchor['value']} ({anchor['source']})" if anchor else "–"
-        value = with_stderr(result.measured["value"], result.measured["stderr"])
-        rows.append(
-            f"| {result.model} | {result.metric['name']} | {value} | {published} | "
-            f"{result.seconds:.0f} |\n"
-        )
+        rows[result.model].append(_row(result))
+    known = catalog.all_names()
+    ordered = sorted(rows, key=lambda name: known.index(name) if name in known else len(known))
     with atomic_write(path) as partial:
-        partial.write_text(HEAD + "".join(rows), encoding="utf-8")
+        lines = (line for name in ordered for line in rows[name])
+        partial.write_text(HEAD + "".join(lines), encoding="utf-8")
+
+
+def _row(result: Result) -> str:
+    anchor = result.metric["anchor"]
+    published = f"{anchor['value']} ({anchor['source']})" if anchor else "–"
+    value = with_stderr(result.measured["value"], result.measured["stderr"])
+    name = result.metric["name"]
+    return f"| {result.model} | {name} | {value} | {published} | {result.seconds:.0f} |\n"

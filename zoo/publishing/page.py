@@ -1,5 +1,6 @@
 """Page of an artifact, README.md, in the format of the Hugging Face Hub's model cards."""
 
+import re
 from pathlib import Path
 
 from zoo import artifact
@@ -140,7 +141,10 @@ def _evaluation(card):
     values = {
         metric["name"]: with_stderr(metric["value"], metric["stderr"]) for metric in card.metrics
     }
-    rows = ["| metric | value | int8 file | published |", "|---|---|---|---|"]
+    int8 = f"@{artifact.INT8}"
+    with_int8 = any(name.endswith(int8) for name in values)
+    rows = [_row("metric", "value", "int8 file" if with_int8 else None, "published")]
+    rows.append(re.sub("[^|]+", "---", rows[0]))
     explained = []
     for metric in card.metrics:
         name = metric["name"]
@@ -148,13 +152,18 @@ def _evaluation(card):
             continue
         anchor = metric["anchor"]
         published = f"{anchor['value']} ({anchor['source']})" if anchor else "–"
-        int8 = values.get(f"{name}@{artifact.INT8}", "–")
-        rows.append(f"| {name} | {values[name]} | {int8} | {published} |")
+        of_int8 = values.get(name + int8, "–") if with_int8 else None
+        rows.append(_row(name, values[name], of_int8, published))
         command = f" `{metric['command']}`" if metric["command"] else ""
         meaning = f"{METRICS[name].meaning} " if name in METRICS else ""
         explained.append(f"- **{name}**: {meaning}Protocol: {metric['protocol']}.{command}")
-    note = (
-        "Each value is followed by its standard error. The column of the int8 file is the same "
-        f"metric of `{Path(artifact.FILES[artifact.INT8]).name}`."
-    )
+    note = "Each value is followed by its standard error."
+    if with_int8:
+        file = Path(artifact.FILES[artifact.INT8]).name
+        note += f" The column of the int8 file is the same metric of `{file}`."
     return "\n\n".join(["\n".join(rows), note, "\n".join(explained)])
+
+
+def _row(*cells) -> str:
+    """Returns a row of a table in Markdown; None is a column that the table does not have."""
+    return f"| {' | '.join(cell for cell in cells if cell is not None)} |"

@@ -13,17 +13,20 @@ HEAD = """| samples | model | family | parameters | metric | value |
 """
 
 
-def table(cards) -> str:
-    """Returns the table, a row for each card with the first of its metrics."""
+def table() -> str:
+    """Returns the table, a row for each generative model with the first of its metrics."""
     rows = []
-    for card in cards:
-        folder = f"saved_models/{card.name}"
+    for name in catalog.all_names():
+        card = catalog.info(name)
+        if "sample" not in card.signatures:
+            continue
+        folder = f"saved_models/{name}"
         picture = f'<img src="{folder}/{artifact.SHEET}" width="90" alt="Samples of {card.name}">'
         metric = card.metrics[0]
         cells = (
             picture,
             f"[{card.name}]({folder})",
-            card.family,
+            card.family.rpartition(">")[2],
             f"{card.parameters['total']:,}",
             f"`{metric['name']}`",
             with_stderr(metric["value"], metric["stderr"]),
@@ -37,10 +40,7 @@ def write(page: Path) -> None:
     before, start, rest = page.read_text(encoding="utf-8").partition(f"{START}\n")
     _, end, after = rest.partition(END)
     with atomic_write(page) as partial:
-        partial.write_text(
-            before + start + table(map(catalog.info, catalog.list_models())) + end + after,
-            encoding="utf-8",
-        )
+        partial.write_text(before + start + table() + end + after, encoding="utf-8")
 
 
 if __name__ == "__main__":
