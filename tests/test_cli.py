@@ -332,7 +332,7 @@ def test_verify_takes_the_folder_of_an_artifact(models, tmp_path, capfd):
         (
             ["evaluate", "gan.keras"],
             2,
-            "gan.keras has no recipe, which names the data and the metrics. Name the folder of",
+            "gan.keras has no recipe, which names the data and the metrics. To measure it, name",
         ),
         (["sample", "rnu"], 2, "There is no model 'rnu'; the nearest is 'run'."),
         (

@@ -219,8 +219,10 @@ def test_the_readme_sets_up_and_tests_in_one_line_each():
     assert lines[1].endswith(".venv/bin/pytest")
 
 
-def test_the_table_is_that_of_the_cards():
+@pytest.mark.parametrize("page", ["README.md", "docs/guides/choose.md"])
+def test_the_table_is_that_of_the_cards(page):
     from zoo.publishing import table
 
-    written = README.partition(f"{table.START}\n")[2].partition(table.END)[0]
-    assert written == table.table()
+    text = (ROOT / page).read_text(encoding="utf-8")
+    written = text.partition(f"{table.START}\n")[2].partition(table.END)[0]
+    assert written == table.PAGES[page]()

@@ -227,7 +227,8 @@ def test_what_a_form_lacks_is_said():
     ):
         zoo.load("run", "litert")
     with pytest.raises(
-        ValueError, match=r"file\.keras has no recipe.* Name the folder of a run or of an artifact"
+        ValueError,
+        match=r"file\.keras has no recipe.* name the data by `zoo evaluate --data",
     ):
         loading.find("file.keras").recipe  # noqa: B018
     for name, kind in (("run", "a run"), ("file.keras", "a Keras file")):

@@ -13,7 +13,7 @@ from zoo.utils.dependencies import full_install_required
 from zoo.utils.keras_registration import register_with_keras
 
 __version__ = "0.4.0"
-__all__ = ["Card", "data", "info", "list_models", "load", "models", "publish"]
+__all__ = ["Card", "data", "evaluation", "info", "list_models", "load", "models", "publish"]
 
 
 def info(name: str) -> Card:
@@ -78,7 +78,7 @@ def publish(model: Any, folder: Any, data: Any = None) -> Any:
 
 
 def __getattr__(name):
-    if name in ("data", "models"):
+    if name in ("data", "evaluation", "models"):
         with full_install_required():
             return importlib.import_module(f"zoo.{name}")
     raise AttributeError(f"module 'zoo' has no attribute {name!r}")

@@ -314,7 +314,8 @@ def with_setting(recipe, key, value):
     "--metric",
     "metrics",
     multiple=True,
-    help="Only this metric, of the recipe or another one; may be repeated.",
+    help="Only this metric, for example nll or frechet, of the recipe or another one; may be "
+    "repeated.",
 )
 @click.option(
     "--data",
@@ -650,7 +651,7 @@ def verify(names, as_json):
     else:
         click.echo(
             "\n".join(found)
-            or f"{len(names or catalog.list_models())} models, every file as its card describes it."
+            or f"Verified {len(names or catalog.list_models())}: all files match their cards."
         )
     sys.exit(1 if found else 0)
 

@@ -46,8 +46,9 @@ class StoredModel:
         """
         if self.card.recipe.get("dataset") is None:
             raise ValueError(
-                f"{self.given} has no recipe, which names the data and the metrics. Name the "
-                "folder of a run or of an artifact that has one."
+                f"{self.given} has no recipe, which names the data and the metrics. To measure it, "
+                "name the data by `zoo evaluate --data tfds:NAME`; for an int8 file and metrics, "
+                "give the images to zoo.publish(model, folder, data=images)."
             )
         return recipes.Recipe.from_json(self.card.recipe)
 

@@ -16,10 +16,11 @@ ROUNDING = 1e-6
 HEAD = """# Results
 
 `zoo reproduce` wrote this table: each metric of each model's card, computed again from the shipped
-weights. The value is followed by its standard error. The last column is the time that the metric
-took, in seconds. Each model's page in [saved_models](saved_models) has the protocol of each metric.
+weights. The value is followed by its standard error. "Compared with" is a published value of the
+same quantity and its source. The last column is the time that the metric took, in seconds. Each
+model's page in [saved_models](saved_models) has the protocol of each metric.
 
-| model | metric | value | published | time, s |
+| model | metric | value | compared with | time, s |
 |---|---|---|---|---|
 """
 
@@ -133,7 +134,7 @@ def write(results, path: Path) -> None:
 
 def _row(result: Result) -> str:
     anchor = result.metric["anchor"]
-    published = f"{anchor['value']} ({anchor['source']})" if anchor else "–"
+    compared = f"{anchor['value']} ({anchor['source']})" if anchor else "–"
     value = with_stderr(result.measured["value"], result.measured["stderr"])
     name = result.metric["name"]
-    return f"| {result.model} | {name} | {value} | {published} | {result.seconds:.0f} |\n"
+    return f"| {result.model} | {name} | {value} | {compared} | {result.seconds:.0f} |\n"

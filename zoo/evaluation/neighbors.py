@@ -55,10 +55,10 @@ def _least(queries, references):
 
 
 class NearestNeighbor(Metric):
-    """Test error of a 1-NN classifier that is fitted on samples of a conditional model, in percent.
+    """Test error of a 1-nearest-neighbor classifier whose training set is samples, in percent.
 
     Args:
-        real: Whether to fit it on the real training images instead, for comparison.
+        real: Whether its training set is the real training images instead, for comparison.
     """
 
     needs_labels = True

@@ -10,11 +10,13 @@ class Data(NamedTuple):
         title: Its name and contents.
         license: Name of its license.
         hub: Its name on the Hugging Face Hub.
+        labels: Its labels and their names.
     """
 
     title: str
     license: str
     hub: str
+    labels: str
 
 
 # The licenses are those that keras.datasets states.
@@ -23,11 +25,14 @@ DATA = {
         "MNIST, handwritten digits of 28x28 grey pixels (LeCun et al. 1998)",
         "CC BY-SA 3.0",
         "ylecun/mnist",
+        "the digits 0 to 9",
     ),
     "fashion_mnist": Data(
         "Fashion-MNIST, clothes of 28x28 grey pixels (Xiao et al. 2017)",
         "MIT",
         "zalando-datasets/fashion_mnist",
+        "0 T-shirt/top, 1 trouser, 2 pullover, 3 dress, 4 coat, 5 sandal, 6 shirt, 7 sneaker, "
+        "8 bag, 9 ankle boot",
     ),
 }
 

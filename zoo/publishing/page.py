@@ -45,7 +45,8 @@ def _header(card):
         task = "image-classification"
     data = notes.DATA.get(card.dataset)
     fields = {
-        "license": ["apache-2.0"],
+        # The license of weights that a user has trained is the user's choice.
+        "license": ["apache-2.0"] if card.name in list_recipes() else [],
         "library_name": ["keras"],
         "pipeline_tag": [task],
         "datasets": [data.hub] if data else [],
@@ -56,7 +57,7 @@ def _header(card):
     for key, values in fields.items():
         if key in ("datasets", "metrics", "tags"):
             lines += [f"{key}:", *(f"- {value}" for value in values)] if values else []
-        else:
+        elif values:
             lines.append(f"{key}: {values[0]}")
     return "\n".join(["---", *lines, "---"])
 
@@ -70,11 +71,27 @@ def _description(card):
     after = f", after {card.paper}" if card.paper else ""
     height, width, channels = card.image_shape
     counts = ", ".join([f"{total} parameters", *of_parts])
-    return (
+    described = (
         f"{card.family}{on}{after}. It has {counts}{latent}. "
         f"Images have {height} rows, {width} columns and {channels} "
         f"channel{'s' if channels > 1 else ''}, with values in [0, 1]."
     )
+    return " ".join(filter(None, [described, _condition(card)]))
+
+
+def _condition(card):
+    """Returns a sentence on the labels or the condition of a model, or "" if it has none."""
+    data = notes.DATA.get(card.dataset)
+    if card.num_classes and data:
+        return f"The labels are {data.labels}."
+    if card.condition:
+        shape = " x ".join(map(str, card.condition["shape"]))
+        part = ""
+        if card.condition["at"]:
+            row, column = card.condition["at"]
+            part = f", the part of the image that begins at row {row} and column {column}"
+        return f"The condition is a tensor of shape {shape}{part}."
+    return ""
 
 
 def _picture(card):
@@ -143,7 +160,7 @@ def _evaluation(card):
     }
     int8 = f"@{artifact.INT8}"
     with_int8 = any(name.endswith(int8) for name in values)
-    rows = [_row("metric", "value", "int8 file" if with_int8 else None, "published")]
+    rows = [_row("metric", "value", "int8 file" if with_int8 else None, "compared with")]
     rows.append(re.sub("[^|]+", "---", rows[0]))
     explained = []
     for metric in card.metrics:
@@ -151,9 +168,9 @@ def _evaluation(card):
         if "@" in name:
             continue
         anchor = metric["anchor"]
-        published = f"{anchor['value']} ({anchor['source']})" if anchor else "–"
+        compared = f"{anchor['value']} ({anchor['source']})" if anchor else "–"
         of_int8 = values.get(name + int8, "–") if with_int8 else None
-        rows.append(_row(name, values[name], of_int8, published))
+        rows.append(_row(name, values[name], of_int8, compared))
         command = f" `{metric['command']}`" if metric["command"] else ""
         meaning = f"{METRICS[name].meaning} " if name in METRICS else ""
         explained.append(f"- **{name}**: {meaning}Protocol: {metric['protocol']}.{command}")
