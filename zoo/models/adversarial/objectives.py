@@ -139,7 +139,7 @@ class Minimax(Probabilistic):
 
 @keras.saving.register_keras_serializable("zoo")
 class LeastSquares(Objective):
-    """Least-squares objective (Mao et al. 2017, arXiv 1611.04076, equation 9).
+    """Least-squares objective (Mao et al. 2016, arXiv 1611.04076, equation 9).
 
     The targets are a = 0 and b = c = 1.
     """
@@ -157,7 +157,10 @@ class LeastSquares(Objective):
 
 @keras.saving.register_keras_serializable("zoo")
 class Hinge(Objective):
-    """Hinge objective (Miyato et al. 2018, arXiv 1802.05957, equations 16 and 17)."""
+    """Hinge objective (Lim & Ye 2017).
+
+    The form is that of Miyato et al. 2018, arXiv 1802.05957, equations 16 and 17.
+    """
 
     def discriminator_loss(self, discriminator, real, generated, seed):
         """Computes max(0, 1 − D(x)) + max(0, 1 + D(G(z)))."""
