@@ -45,8 +45,8 @@ class LabelAccuracy(FeatureMetric):
                 progress(len(correct), images)
         described = self.described(data, images)
         protocol = (
-            f"percent of {images:,} samples of seeds 0… whose label, by {data.features_name}, is "
-            "the one asked for, which is that of a test image"
+            f"percent of {images:,} samples that {data.features_name} assigns to the label that "
+            "they were drawn with; seeds from 0, labels of the test images"
         )
         return percent_of(correct) | described | {"protocol": protocol}
 
