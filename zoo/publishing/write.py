@@ -107,7 +107,10 @@ def publish_with_card(
 
 
 def measured(card, images, metrics, model, runtime, **settings) -> list[dict]:
-    """Returns the metrics of a model on a runtime; those on the card are not measured again."""
+    """Returns the metrics of a model on a runtime, in the order of ``metrics``.
+
+    Those on the card are not measured again.
+    """
     known = {
         name: metric
         for metric in card.metrics
@@ -123,7 +126,8 @@ def measured(card, images, metrics, model, runtime, **settings) -> list[dict]:
     found = evaluation.evaluate(
         model, name, missing, images, anchors=anchors, runtime=runtime, **settings
     )
-    return [known[name] for name in chosen if name in known] + found
+    values = known | {metric["name"].partition("@")[0]: metric for metric in found}
+    return [values[name] for name in chosen]
 
 
 def _validate_folder(folder: Path) -> None:
