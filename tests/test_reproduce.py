@@ -54,7 +54,7 @@ def test_rows_of_other_models_are_kept(published, tmp_path):
 def test_another_file_is_not_replaced_by_the_table(published, tmp_path, capfd):
     page = tmp_path / "README.md"
     page.write_text("# Mine\n")
-    called("reproduce", published, "-o", page, status=1)
+    called("reproduce", published, "-o", page, status=2)
     assert page.read_text() == "# Mine\n"
     assert f"a table that `zoo reproduce` wrote; received: {page}." in capfd.readouterr().err
 
