@@ -260,6 +260,7 @@ def test_the_card_is_complete(name, folder, model):
             == f"zoo evaluate {name} --metric {metric['name'].replace('@', ' --runtime ')}"
         )
     page = (folder / "README.md").read_text()
+    assert "license: apache-2.0" in page
     if card.recipe["best"]:
         assert f"after epoch {card.recipe['kept']['epoch']}" in page
         assert card.recipe["validation"] != card.recipe["split"]
