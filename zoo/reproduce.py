@@ -13,16 +13,18 @@ ALLOWED = 3
 # A value whose standard error is 0 repeats to rounding.
 ROUNDING = 1e-6
 
-HEAD = """# Results
-
-`zoo reproduce` wrote this table: each metric of each model's card, computed again from the shipped
-weights. The value is followed by its standard error. "Compared with" is a published value of the
-same quantity and its source. The last column is the time that the metric took, in seconds. Each
-model's page in [saved_models](saved_models) has the protocol of each metric.
-
-| model | metric | value | compared with | time, s |
+COLUMNS = """| model | metric | value | compared with | time, s |
 |---|---|---|---|---|
 """
+HEAD = f"""# Results
+
+`zoo reproduce` wrote this table: each metric of each model's card, computed again from the shipped
+weights. The value is followed by its standard error. "Compared with" is a value of the same
+quantity and its source: a published value, or the value of real images. The last column is the time
+that the metric took, in seconds. Each model's page in [saved_models](saved_models) has the protocol
+of each metric.
+
+{COLUMNS}"""
 
 
 @dataclass(frozen=True)
@@ -105,13 +107,13 @@ def read_rows(path: Path) -> dict:
     """
     if not path.exists():
         return {}
-    text = path.read_text(encoding="utf-8")
-    if not text.startswith(HEAD):
+    _, columns, lines = path.read_text(encoding="utf-8").partition(COLUMNS)
+    if not columns:
         raise ValueError(
             f"-o must be a new file or a table that `zoo reproduce` wrote; received: {path}."
         )
     rows = {}
-    for line in text.removeprefix(HEAD).splitlines(keepends=True):
+    for line in lines.splitlines(keepends=True):
         rows.setdefault(line.split(" | ")[0].removeprefix("| "), []).append(line)
     return rows
 

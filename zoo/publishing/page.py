@@ -71,8 +71,9 @@ def _description(card):
     after = f", after {card.paper}" if card.paper else ""
     height, width, channels = card.image_shape
     counts = ", ".join([f"{total} parameters", *of_parts])
+    kind = ", a baseline for comparison with other models" if "baseline" in card.tags else ""
     described = (
-        f"{card.family}{on}{after}. It has {counts}{latent}. "
+        f"{card.family.rpartition('>')[2]}{on}{after}{kind}. It has {counts}{latent}. "
         f"Images have {height} rows, {width} columns and {channels} "
         f"channel{'s' if channels > 1 else ''}, with values in [0, 1]."
     )
