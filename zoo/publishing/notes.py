@@ -60,6 +60,10 @@ WEAKNESSES = {
     "lower than that of clothes, so that it does not detect them.",
     "cvae_fashion_mnist": "Samples are blurred and have no texture, and many sandals are not "
     "recognizable.",
+    "baseline_vae_mnist": "Samples are blurred, and many are not digits: the latent space of the "
+    "tutorial has only two dimensions.",
+    "baseline_dcgan_mnist": "Strokes are rough, and many samples are not digits. Its training was "
+    "as long as that of dcgan_mnist, which is fewer epochs than in the tutorial.",
 }
 
 USES = {
