@@ -325,6 +325,11 @@ def test_verify_takes_the_folder_of_an_artifact(models, tmp_path, capfd):
     assert "samples.png is damaged" in document["problems"][0]
 
 
+def test_verify_takes_and_counts_the_evaluation_models(capfd):
+    assert called(capfd, "verify", "evaluation/classifier_mnist").startswith("Verified 1:")
+    assert called(capfd, "verify").startswith(f"Verified {len(catalog.all_names())}:")
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "sentence"),
     [

@@ -248,10 +248,8 @@ def check(folder: Path, card: Card, *paths: Path) -> None:
 
 def all_problems() -> list[str]:
     """Returns the ``problems`` of every model, and of files that belong to none."""
-    listed = list_models()
-    others = [f"{EVALUATION}/{name}" for name in names(package_root() / EVALUATION)]
-    found = [problem for name in [*listed, *others] for problem in problems(name)]
-    if not listed:
+    found = [problem for name in all_names() for problem in problems(name)]
+    if not list_models():
         found.append(f"There is no model in {package_root()}.")
     return found + _problems_of_package()
 

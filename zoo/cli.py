@@ -651,7 +651,7 @@ def verify(names, as_json):
     else:
         click.echo(
             "\n".join(found)
-            or f"Verified {len(names or catalog.list_models())}: all files match their cards."
+            or f"Verified {len(names or catalog.all_names())}: all files match their cards."
         )
     sys.exit(1 if found else 0)
 

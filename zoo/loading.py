@@ -178,7 +178,7 @@ class CatalogModel(Artifact):
 
     def problems(self):
         """Compares the files with the card, and the card with the name."""
-        return catalog.problems(self.name)
+        return catalog.problems(self.given)
 
 
 class KerasFile(StoredModel):
