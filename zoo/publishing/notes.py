@@ -62,8 +62,8 @@ WEAKNESSES = {
     "recognizable.",
     "baseline_vae_mnist": "Samples are blurred, and many are not digits: the latent space of the "
     "tutorial has only two dimensions.",
-    "baseline_dcgan_mnist": "Strokes are rough, and many samples are not digits. Its training was "
-    "as long as that of dcgan_mnist, which is fewer epochs than in the tutorial.",
+    "baseline_dcgan_mnist": "Strokes are rough, and many samples are not digits. It was trained "
+    "about as long as dcgan_mnist, for fewer epochs than in the tutorial.",
 }
 
 USES = {
