@@ -42,6 +42,8 @@ def test_rows_of_other_models_are_kept(published, tmp_path):
     (metric, *_), table = zoo.info(published).metrics, tmp_path / "RESULTS.md"
     result = reproduce.Result("vae_mnist", metric, metric, metric, 1.0)
     reproduce.write([result, replace(result, model="runs/mine")], table)
+    # The text above the rows may be that of an earlier version.
+    table.write_text(table.read_text().replace("# Results", "# Earlier results"))
     reproduce.write([replace(result, model="gan_mnist"), replace(result, seconds=2.0)], table)
     rows = table.read_text().removeprefix(reproduce.HEAD).splitlines()
     assert [(row.split(" | ")[0], row.split(" | ")[-1]) for row in rows] == [
@@ -88,7 +90,7 @@ def test_a_value_that_differs_by_more_than_three_standard_errors_is_an_error(pub
 @pytest.mark.data
 @pytest.mark.parametrize(
     "name",
-    nightly_except(("gan_mnist", "vae_fashion_mnist", "cvae_fashion_mnist"), catalog.all_names()),
+    nightly_except(("gan_mnist", "vae_fashion_mnist", "cvae_fashion_mnist"), zoo.list_models()),
 )
 def test_shipped_models_repeat_on_a_tenth_of_the_images(name):
     results = list(reproduce.reproduce(name, quick=True))
