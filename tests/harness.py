@@ -7,7 +7,7 @@ from tensorflow.lite.tools import flatbuffer_utils
 
 from zoo.inference import noise
 from zoo.inference.litert import LiteRT
-from zoo.models import CVAE, DCGAN, GAN, VAE
+from zoo.models import CVAE, DCGAN, GAN, VAE, Glow, RealNVP
 
 SMOOTHED = {"class_name": "non_saturating", "config": {"label_smoothing": 0.1}}
 
@@ -28,6 +28,12 @@ VARIATIONAL = {
     ),
     "cvae_patch": lambda: CVAE(
         latent_dim=4, hidden=(16,), condition_shape=(14, 14, 1), condition_at=(14, 0)
+    ),
+    "cvae_flow": lambda: CVAE(
+        latent_dim=4,
+        hidden=(16,),
+        num_classes=10,
+        prior={"class_name": "flow", "config": {"couplings": 2, "hidden": (8,)}},
     ),
 }
 ADVERSARIAL = {
@@ -50,7 +56,19 @@ ADVERSARIAL = {
         num_classes=10,
     ),
 }
-MODELS = VARIATIONAL | ADVERSARIAL
+FLOWS = {
+    "glow": lambda: Glow(steps=(1, 1), filters=4),
+    "realnvp_label": lambda: RealNVP(
+        scales=2,
+        checkerboards=1,
+        channels=1,
+        filters=4,
+        blocks=1,
+        num_classes=10,
+        dequantization="variational",
+    ),
+}
+MODELS = VARIATIONAL | ADVERSARIAL | FLOWS
 
 
 def condition_column(model, images, labels):
@@ -76,6 +94,7 @@ def signature_inputs(model, images, labels) -> dict:
         "z": z,
         "noise": z,
         "images": images,
+        "uniform": 1 / (1 + np.exp(-z)),
     } | condition
     inputs = {
         name: {spec.name: given[spec.name] for spec in specs}
@@ -130,7 +149,7 @@ class Compiled:
 
 # TensorFlow Lite's built-in operations that exported models may use.
 GATHERING = {"CONCATENATION", "GATHER"}
-LAYOUT = {"DEPTH_TO_SPACE", "PAD", "RESHAPE", "STRIDED_SLICE", "TRANSPOSE"}
+LAYOUT = {"DEPTH_TO_SPACE", "PAD", "RESHAPE", "SPACE_TO_DEPTH", "STRIDED_SLICE", "TRANSPOSE"}
 WEIGHT_BEARING = {"CONV_2D", "FULLY_CONNECTED"}
 ARITHMETIC = {
     "ADD",

@@ -47,7 +47,7 @@ def test_a_sample_is_the_decoded_noise_of_its_seed(model, digits):
         model, digits[0][:1].repeat(300, axis=0), digits[1][:1].repeat(300)
     )
     drawn = model.sample(300, seed=7, **given)
-    z = noise.normal(np.arange(7, 307), 4)
+    z = noise.normal(np.arange(7, 307), model.latent_dim)
     if model.has("prior"):
         z = model.compute("prior", {"noise": z, "label": digits[1][:1].repeat(300)})["z"]
     np.testing.assert_allclose(drawn, model.decode(z, **given), atol=1e-6)

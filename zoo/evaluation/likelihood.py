@@ -25,7 +25,8 @@ class NegativeLogLikelihood(Metric):
             ``VariationalModel.log_likelihood``.
     """
 
-    methods = ("log_likelihood",)
+    # A flow has the first method, but not the second.
+    methods = ("log_likelihood", "log_prior")
     on_first_images = True
 
     def __init__(self, proposal: str):
@@ -117,8 +118,20 @@ def _normal_log_prob(z):
     return -0.5 * (z**2 + math.log(2 * math.pi)).sum(axis=1)
 
 
-def _mean(log_likelihood, model, data: Splits, n, drawn, progress) -> dict:
-    """Returns the mean of −log_likelihood(images, given, number of the first image)."""
+def mean_over_images(log_likelihood, model, data: Splits, n, progress) -> dict:
+    """Returns the mean of −log_likelihood over the first n test images, or all.
+
+    Args:
+        log_likelihood: Callable, ``log_likelihood(images, given, start)``, with the condition of
+            the images and the number of the first one.
+        model: On any runtime.
+        data: The images.
+        n: Number of images, or None.
+        progress: As in ``Metric.measure``.
+
+    Returns:
+        {value, stderr, n, quick, split}.
+    """
     images, given = data.first("test", model, n)
     values = []
     for start in range(0, len(images), ROWS):
@@ -127,6 +140,11 @@ def _mean(log_likelihood, model, data: Splits, n, drawn, progress) -> dict:
         values.extend(-np.asarray(log_likelihood(images[rows], of_rows, start)))
         if progress:
             progress(len(values), len(images))
+    return mean_of(values) | {"split": data.described("test", n)}
+
+
+def _mean(log_likelihood, model, data: Splits, n, drawn, progress) -> dict:
+    """Returns the result of ``mean_over_images`` and the protocol."""
     pixels = (
         "each image binarized once with seed 0"
         if data.binarized
@@ -137,8 +155,7 @@ def _mean(log_likelihood, model, data: Splits, n, drawn, progress) -> dict:
         conditional = ", given the label"
     elif model.condition_at:
         conditional = ", of the pixels that are not given"
-    return mean_of(values) | {
-        "split": data.described("test", n),
+    return mean_over_images(log_likelihood, model, data, n, progress) | {
         "protocol": f"nats for each image{conditional}; {drawn}; {pixels}",
     }
 

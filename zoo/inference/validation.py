@@ -20,6 +20,19 @@ def positive_int(given, name: str = "n") -> int:
     return int(given)
 
 
+def positive_number(given, name: str) -> float:
+    """Validates and returns a positive number.
+
+    Raises:
+        ValueError: If it is not a finite number above 0.
+    """
+    if isinstance(given, bool) or not isinstance(given, (int, float, np.number)):
+        raise ValueError(f"{name} must be a number above 0; received: {short(given)}.")
+    if not 0 < given < np.inf:
+        raise ValueError(f"{name} must be a number above 0; received: {given}.")
+    return float(given)
+
+
 def positive_ints(given, name: str, length: int | None = None) -> tuple[int, ...]:
     """Validates a sequence of positive integers.
 

@@ -2,6 +2,7 @@
 
 from zoo.models.adversarial import DCGAN, GAN
 from zoo.models.classifier import Classifier
+from zoo.models.flow import Glow, RealNVP
 from zoo.models.variational import CVAE, VAE
 
-__all__ = ["CVAE", "DCGAN", "GAN", "VAE", "Classifier"]
+__all__ = ["CVAE", "DCGAN", "GAN", "VAE", "Classifier", "Glow", "RealNVP"]

@@ -196,14 +196,26 @@ class ImageModel(methods.Conditional, keras.Model):
 
         It is traced at the first call.
         """
-        # Keras tracks and saves attributes that are set as usual; this cache must not be saved.
-        traced = self.__dict__.setdefault("_traced", {})
-        if name not in traced:
+
+        def trace():
             function, specs = self.functions()[name]
             names = [spec.name for spec in specs]
             named = tf.function(lambda **inputs: function(*(inputs[name] for name in names)))
-            traced[name] = named.get_concrete_function(**dict(zip(names, specs)))
-        return traced[name]
+            return named.get_concrete_function(**dict(zip(names, specs)))
+
+        return self.traced(name, trace)
+
+    def traced(self, name, trace):
+        """Returns the result of ``trace()``, a traced function, which is kept under a name."""
+        # Keras tracks and saves attributes that are set as usual; this cache must not be saved.
+        kept = self.__dict__.setdefault("_traced", {})
+        if name not in kept:
+            kept[name] = trace()
+        return kept[name]
+
+    def forget_traced(self) -> None:
+        """Discards the functions that ``traced`` keeps, because a part of the model is replaced."""
+        self.__dict__.pop("_traced", None)
 
     def compute(self, signature, inputs):
         """Runs one function of ``functions`` on arrays, {input: array} to {output: array}."""

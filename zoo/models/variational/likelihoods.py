@@ -202,6 +202,7 @@ class DiscretizedLogistic(Likelihood):
 
     parameters = 2
     MIN_LOG_SCALE = -7.0
+    evaluation_metrics: ClassVar = {"bits_per_dim": {"samples": 500}}
 
     def __init__(self, levels=256):
         if type(levels) is not int or levels < 2:

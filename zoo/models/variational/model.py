@@ -12,6 +12,7 @@ from zoo.inference import methods, validation
 from zoo.models import base
 from zoo.models.generative import GenerativeModel
 from zoo.models.variational import likelihoods, networks, priors
+from zoo.models.variational.prior_training import PriorTraining
 
 # Number of importance samples that are decoded at once: large enough for fast matrix products, and
 # small enough for their images to stay in the processor's cache.
@@ -63,8 +64,9 @@ class VariationalModel(
         likelihood: str, dict or Likelihood. "bernoulli", "continuous_bernoulli", "gaussian" or
             "discretized_logistic", see ``zoo.models.variational.likelihoods``. Defaults to
             "bernoulli".
-        prior: str, dict or Prior. "standard_normal", or "conditional_normal" for a conditional
-            model, see ``zoo.models.variational.priors``. Defaults to "standard_normal".
+        prior: str, dict or Prior. "standard_normal", "flow", or "conditional_normal" for a
+            conditional model, see ``zoo.models.variational.priors``. Defaults to
+            "standard_normal".
         beta: float. Weight of the divergence from the prior (Higgins et al. 2017). Defaults to 1.0.
         importance_samples: int. Number k of samples of the importance-weighted bound. With 1 it is
             the evidence lower bound. Defaults to 1.
@@ -115,11 +117,13 @@ class VariationalModel(
         output_shape = (height, width, channels * self.likelihood.parameters)
         self.check_network(decoder, "decoder", (self.latent_dim,), output_shape)
         self.encoder, self.decoder = encoder, decoder
-        self.prior.build_for(self.latent_dim, self._condition_size())
+        self.prior.build_for(self.latent_dim, self.condition_size)
         self.track("loss", "reconstruction", "kl")
         self.compile()
 
-    def _condition_size(self):
+    @property
+    def condition_size(self) -> int | None:
+        """Length of a flat condition, or None if there is none."""
         return self.num_classes or (
             math.prod(self.condition_shape) if self.condition_shape else None
         )
@@ -171,6 +175,49 @@ class VariationalModel(
             total += np.sum(batch, axis=0, dtype=np.float64)
         mean = np.float32(total / len(source))
         networks.start_from_mean(self.encoder, self.decoder, self.likelihood, mean)
+
+    def fit_prior(self, images, labels=None, epochs: int = 20, **settings):
+        """Fits a flow prior to the posteriors of training images; nothing else is trained.
+
+        The mean of log p(z) over z from q(z | x) is maximized (Dai & Wipf 2019, section 4). If the
+        model has a flow prior, its training continues; otherwise a new one replaces the prior, on
+        which it is based. Samples of the model then look more like the training images, because
+        the decoder only knows z that the encoder computes. If the training is interrupted, the
+        model is unchanged. The optimizer of the model starts anew.
+
+        Args:
+            images: As in ``fit``: images, a data set or a ``zoo.data.Source``. They must be such as
+                the model was trained on, for example binarized.
+            labels: Labels or conditions of the images, if they are given as an array.
+            epochs: Number of epochs.
+            **settings: ``optimizer``, by default Adam with a learning rate that decays from 1e-3 to
+                0 over all steps if their number is known; ``prior``, a ``Flow`` or its config for
+                other sizes than the default ones; and further arguments of ``fit``.
+
+        Returns:
+            ``keras.callbacks.History`` with the loss, −log p(z) in nats.
+
+        Raises:
+            ValueError: As ``fit``.
+        """
+        training = PriorTraining(self, settings.pop("prior", None))
+        history = training.fit_for(images, labels, epochs, settings)
+        self._set_prior(training.prior)
+        return history
+
+    def _set_prior(self, prior):
+        """Replaces the prior, discards graphs with the old one, and compiles again."""
+        compiled = self.get_compile_config()
+        parts = {"prior": prior, "encoder": self.encoder, "decoder": self.decoder}
+        # Keras tracks a replaced part further, unless it is told otherwise. All parts are set anew,
+        # so that their variables have the order in which the constructor of a loaded model creates
+        # them.
+        for name in parts:
+            self._tracker.untrack(getattr(self, name))
+        for name, part in parts.items():
+            setattr(self, name, part)
+        self.forget_traced()
+        self.compile_from_config(compiled)
 
     def train_step(self, data):
         """Updates the weights once by the gradient of the negative bound on a batch."""
@@ -229,7 +276,7 @@ class VariationalModel(
 
     def kl_divergence(self, mean, log_var, condition=None):
         """Computes KL(q(z | x) ‖ p(z)) in nats, ``(n,)``, or None without a closed form."""
-        return self.prior.kl_divergence(mean, log_var, self._flat(condition))
+        return self.prior.kl_divergence(mean, log_var, self.flat(condition))
 
     def log_ratio(self, z, noise, log_var, condition=None):
         """Computes log p(z) − log q(z | x) in nats, ``(n,)``.
@@ -237,7 +284,7 @@ class VariationalModel(
         z must be the result of ``reparameterize`` for the same noise and log_var.
         """
         log_posterior = priors.normal_log_prob(noise) - 0.5 * ops.sum(log_var, axis=-1)
-        return self.to_float(self.prior.log_prob(z, self._flat(condition))) - log_posterior
+        return self.to_float(self.prior.log_prob(z, self.flat(condition))) - log_posterior
 
     def log_prob(self, images, output):
         """Computes log p(x | z) in nats, ``(n,)``, from the decoder's output.
@@ -256,7 +303,7 @@ class VariationalModel(
             images if condition is None else [images, condition], training=training
         )
         mean, log_var = (self.to_float(part) for part in output)
-        return self.prior.posterior(mean, log_var, self._flat(condition))
+        return self.prior.posterior(mean, log_var, self.flat(condition))
 
     def decode_tensor(self, z, condition=None):
         """Computes mean images ``(n, *image_shape)`` of p(x | z), with the condition's pixels."""
@@ -269,7 +316,7 @@ class VariationalModel(
 
     def prior_tensor(self, noise, condition=None):
         """Maps noise ``(n, latent_dim)`` from N(0, I) to z from the prior."""
-        return self.to_float(self.prior(noise, self._flat(condition)))
+        return self.to_float(self.prior(noise, self.flat(condition)))
 
     def score_tensor(self, images, condition=None):
         """Computes the anomaly score in nats, ``(n,)``.
@@ -317,7 +364,7 @@ class VariationalModel(
 
     def _log_prior_function(self):
         def log_prior(z, condition=None):
-            return {"log_prob": self.to_float(self.prior.log_prob(z, self._flat(condition)))}
+            return {"log_prob": self.to_float(self.prior.log_prob(z, self.flat(condition)))}
 
         return {"log_prior": (log_prior, self.specs("z", [self.latent_dim]))}
 
@@ -362,15 +409,11 @@ class VariationalModel(
             raise ValueError(f"proposal must be 'posterior' or 'prior'; received: {proposal!r}.")
         condition = self._conditioning(n, labels, condition)
         rows = (inputs["images"], validation.seeds(seed, n), *condition.values())
+        one = self.traced("_log_likelihood", lambda: tf.function(self._log_likelihood))
         return np.array(
-            [
-                self._log_likelihood(samples, proposal == "prior", *row).numpy()
-                for row in zip(*rows)
-            ],
-            np.float32,
+            [one(samples, proposal == "prior", *row).numpy() for row in zip(*rows)], np.float32
         )
 
-    @tf.function
     def _log_likelihood(self, samples, from_prior, image, seed, condition=None):
         """Computes log 1/k Σᵢ p(x, zᵢ) / r(zᵢ) of one image, ``CHUNK`` samples at a time."""
         given = None if condition is None else condition[None]
@@ -405,14 +448,14 @@ class VariationalModel(
     def _decoder(self, z, condition, training):
         return self.decoder(z if condition is None else [z, condition], training=training)
 
-    def _flat(self, condition):
-        """Returns the condition as the prior's input ``(n, size)``, or None if it needs none."""
-        if condition is None or not self.prior.conditional:
+    def flat(self, condition, prior=None):
+        """Returns the condition as a prior's input ``(n, size)``, or None if it needs none."""
+        if condition is None or not (prior or self.prior).conditional:
             return None
         if self.num_classes:
             # gather is used instead of one_hot for the same reason as in the layer OneHot.
             return tf.gather(tf.eye(self.num_classes, dtype=keras.config.floatx()), condition)
-        return tf.reshape(condition, [-1, self._condition_size()])
+        return tf.reshape(condition, [-1, self.condition_size])
 
     def _margins(self):
         """Returns the numbers of rows and columns of the image before and after the condition."""

@@ -3,12 +3,15 @@
 A new prior is one subclass of ``Prior``, given as ``zoo.models.VAE(prior=Mine())``.
 """
 
+import functools
 import math
 
 import keras
+import tensorflow as tf
 from keras import layers, ops
 
-from zoo.models import choices
+from zoo.inference import validation
+from zoo.models import bijections, choices
 
 LOG_2_PI = math.log(2 * math.pi)
 
@@ -69,6 +72,14 @@ class Prior(layers.Layer):
         """Computes log p(z | y) in nats, ``(n,)``, from z ``(n, latent_dim)``."""
         raise NotImplementedError
 
+    def standardize(self, z, condition=None):
+        """Inverts a call: maps z to the noise e, for a normal prior.
+
+        Returns:
+            (e, log_det): ``(n, latent_dim)``, and log |det ∂e/∂z| in nats, ``(n,)``.
+        """
+        raise NotImplementedError
+
     def mean(self, condition=None):
         """Computes the mean of the prior, or returns None if it is unknown.
 
@@ -108,6 +119,10 @@ class StandardNormal(Prior):
     def log_prob(self, z, condition=None):
         """Computes log N(z; 0, I) in nats, ``(n,)``."""
         return normal_log_prob(z)
+
+    def standardize(self, z, condition=None):
+        """Returns z and 0."""
+        return z, ops.zeros_like(z[:, 0])
 
     def mean(self, condition=None):
         """Returns zeros ``(1, latent_dim)``."""
@@ -158,8 +173,13 @@ class ConditionalNormal(Prior):
 
     def log_prob(self, z, condition=None):
         """Computes log N(z; μ, σ²) in nats, ``(n,)``."""
+        noise, log_det = self.standardize(z, condition)
+        return normal_log_prob(noise) + log_det
+
+    def standardize(self, z, condition=None):
+        """Computes (z − μ) / σ and −Σ log σ."""
         mean, log_var = self.network(condition)
-        return normal_log_prob((z - mean) * ops.exp(-log_var / 2)) - 0.5 * ops.sum(log_var, axis=-1)
+        return (z - mean) * ops.exp(-log_var / 2), -0.5 * ops.sum(log_var, axis=-1)
 
     def mean(self, condition=None):
         """Computes μ, ``(n, latent_dim)``."""
@@ -182,7 +202,91 @@ class ConditionalNormal(Prior):
         return super().get_config() | {"hidden": self.hidden, "activation": self.activation}
 
 
-PRIORS = {"standard_normal": StandardNormal, "conditional_normal": ConditionalNormal}
+@keras.saving.register_keras_serializable("zoo")
+class Flow(Prior):
+    """Flow prior: normal noise that passes through affine couplings (Xu et al. 2019).
+
+    z = g(f⁻¹(noise | y) | y), in which f is a chain of affine couplings of vectors and g maps the
+    noise of a normal prior, ``base``, to z. The posterior and its relation to the base stay the
+    same, so that a flow can replace the base of a trained model. It is conditional if the model is.
+
+    Args:
+        couplings: int. Number of couplings. Each is followed by an invertible matrix. Defaults
+            to 8.
+        hidden: tuple of int. Sizes of the hidden layers of each coupling's network. Defaults to
+            (128, 128).
+        activation: str. Activation of the hidden layers. Defaults to "relu".
+        base: str, dict or Prior. "standard_normal" or "conditional_normal". Defaults to
+            "standard_normal".
+
+    Reference:
+        Xu, Chen, Lai & Shen 2019, "On the Necessity and Effectiveness of Learning the Prior of
+        Variational Auto-Encoder", https://arxiv.org/abs/1905.13452
+    """
+
+    def __init__(
+        self,
+        couplings=8,
+        hidden=(128, 128),
+        activation="relu",
+        base="standard_normal",
+        name="prior",
+        **kwargs,
+    ):
+        super().__init__(name=name, **kwargs)
+        self.couplings = validation.positive_int(couplings, "couplings")
+        self.hidden = validation.positive_ints(hidden, "hidden")
+        self.activation, self.base = activation, get(base)
+
+    def build_for(self, latent_dim, condition_size):
+        """Builds the base and the couplings."""
+        super().build_for(latent_dim, condition_size)
+        self.conditional = condition_size is not None
+        if not self.base.built:
+            self.base.build_for(latent_dim, condition_size)
+        network = functools.partial(bijections.dense_network, self.hidden, self.activation)
+        steps = []
+        for i in range(self.couplings):
+            named = functools.partial(network, name=f"prior_{i}")
+            steps += [bijections.Coupling(named, swap=i % 2 == 1), bijections.Linear()]
+        self.flow = bijections.Chain(steps)
+        self.flow.build_for((latent_dim,), (condition_size,) if self.conditional else None)
+        self.built = True
+
+    def call(self, noise, condition=None):
+        """Computes z, ``(n, latent_dim)``."""
+        return self.base(self.flow.inverse(noise, condition), self._of_base(condition))
+
+    def log_prob(self, z, condition=None):
+        """Computes log N(f(e); 0, I) + log |det ∂f/∂e| + log |det ∂e/∂z|, with e = g⁻¹(z)."""
+        # A call of the layer has this scope by itself.
+        with tf.name_scope("prior"):
+            base, of_base = self.base.standardize(z, self._of_base(condition))
+            noise, of_flow = self.flow.forward_and_log_det(base, condition)
+        return normal_log_prob(noise) + of_flow + of_base
+
+    def posterior(self, mean, log_var, condition=None):
+        """Maps the encoder's output as the base does."""
+        return self.base.posterior(mean, log_var, self._of_base(condition))
+
+    def get_config(self):
+        """Returns the arguments of the constructor."""
+        return super().get_config() | {
+            "couplings": self.couplings,
+            "hidden": self.hidden,
+            "activation": self.activation,
+            "base": keras.saving.serialize_keras_object(self.base),
+        }
+
+    def _of_base(self, condition):
+        return condition if self.base.conditional else None
+
+
+PRIORS = {
+    "standard_normal": StandardNormal,
+    "conditional_normal": ConditionalNormal,
+    "flow": Flow,
+}
 
 
 def get(identifier) -> Prior:
