@@ -1,0 +1,41 @@
+"""Recipes of flows: Glow."""
+
+from zoo.recipes.metrics import sample_metrics
+from zoo.recipes.papers import GLOW
+from zoo.recipes.recipe import Recipe
+
+
+def glow(dataset: str, *, cycles: list, **settings) -> Recipe:
+    """Returns a recipe of Glow on grey images.
+
+    Args:
+        dataset: Name in tensorflow-datasets.
+        cycles: As in ``Recipe``.
+        **settings: Further fields of the recipe.
+    """
+    return Recipe(
+        family="Glow",
+        model={"steps": [8, 16], "filters": 96, "blocks": 1, "alpha": 1e-6},
+        dataset=dataset,
+        batch_size=128,
+        cycles=cycles,
+        binarize=None,
+        metrics=sample_metrics(dataset) | {"bits_per_dim": {}},
+        paper=GLOW,
+        **settings,
+    )
+
+
+RECIPES = {
+    "glow_mnist": glow(
+        "mnist",
+        cycles=[[60, 0.001, {}]],
+        anchors={
+            "bits_per_dim": {
+                "value": 1.05,
+                "source": f"{GLOW}, as quoted by Kobyzev et al. 2020, arXiv 1908.09257, table 5",
+            }
+        },
+    ),
+    "glow_fashion_mnist": glow("fashion_mnist", cycles=[[40, 0.001, {}]]),
+}
