@@ -15,7 +15,7 @@ from zoo.models import CVAE, VAE
 COSTLY = nightly_except(("cvae_label", "dcgan"), harness.MODELS)
 
 
-USUAL = ("vae_gaussian", "cvae_label", "cvae_patch", "gan_label", "dcgan_label")
+USUAL = ("vae_gaussian", "cvae_flow", "cvae_patch", "gan_label", "dcgan_label", "glow")
 
 
 @pytest.fixture(params=nightly_except(USUAL, harness.MODELS))

@@ -21,8 +21,14 @@ def samples(model, source=None) -> dict:
         as many as the source has.
 
     Raises:
-        ValueError: If the model needs images and there is no source, or it has other images.
+        ValueError: If the model needs images and there is no source, or it has other images, or it
+            has no int8 file.
     """
+    if not model.has_int8:
+        raise ValueError(
+            "int8 must be asked for a model that has an int8 file, which a flow has not; received: "
+            f"{type(model).__name__}."
+        )
     noise = normal(np.arange(SAMPLES), model.latent_dim)
     names = [spec.name for spec in model.condition_spec()]
     if not model.calibrates_on_images:

@@ -10,7 +10,9 @@ from zoo.publishing import notes
 from zoo.recipes import list_recipes
 from zoo.utils.numbers import with_stderr
 
-NO_INT8 = "There is no int8 file, because the model was published without images to calibrate it."
+NO_INT8 = (
+    "There is no int8 file: a flow has none, and other models need images for its calibration."
+)
 NO_METRICS = "The model has no metrics."
 
 

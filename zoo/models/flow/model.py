@@ -206,10 +206,6 @@ class FlowModel(methods.ExactLikelihood, methods.Scores, GenerativeModel):
         u, log_prob = self.dequantization(images, ops.reshape(uniform, (-1, *self.image_shape)))
         return {"images": noises.dequantized(images, u), "log_prob": log_prob}
 
-    def calibration_inputs(self, images, condition, noise):
-        """Raises an error, because a flow has no int8 file."""
-        raise NotImplementedError("A flow has no int8 file.")
-
     def get_config(self):
         """Returns the arguments of the constructor, except the bijection of a family."""
         config = super().get_config()
