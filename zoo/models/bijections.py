@@ -402,7 +402,10 @@ class Split(Bijection):
 def affine(network, unchanged, condition, training):
     """Computes the shift and the log-scale of a coupling, the latter bounded by ``LOG_SCALE``."""
     inputs = unchanged if condition is None else [unchanged, condition]
-    shift, log_scale = ops.split(network(inputs, training=training), 2, axis=-1)
+    output = network(inputs, training=training)
+    # An operation with two results, such as a split, would be quantized in int8 files.
+    half = output.shape[-1] // 2
+    shift, log_scale = output[..., :half], output[..., half:]
     return shift, LOG_SCALE * ops.tanh(log_scale / LOG_SCALE)
 
 
@@ -412,7 +415,7 @@ def dense_network(hidden, activation, shape, outputs, condition_shape, name="cou
     The last layer starts at 0, so that the coupling starts as the identity.
 
     Args:
-        hidden: Sizes of the hidden layers.
+        hidden: Sizes of the hidden layers, at least one.
         activation: Their activation.
         shape: (dimension,) of the unchanged values.
         outputs: Number of outputs.
@@ -420,11 +423,14 @@ def dense_network(hidden, activation, shape, outputs, condition_shape, name="cou
         name: Name of the network.
     """
     x = keras.Input(shape)
-    inputs, h = x, x
+    inputs, h = x, layers.Dense(hidden[0])(x)
     if condition_shape is not None:
         condition = keras.Input(condition_shape)
-        inputs, h = [x, condition], layers.Concatenate()([x, layers.Flatten()(condition)])
-    for size in hidden:
+        # A concatenation with x would be quantized in int8 files although a prior stays in float32.
+        h = h + layers.Dense(hidden[0], use_bias=False)(layers.Flatten()(condition))
+        inputs = [x, condition]
+    h = layers.Activation(activation)(h)
+    for size in hidden[1:]:
         h = layers.Dense(size, activation)(h)
     # The parameters of the map are computed in float32 also under mixed precision.
     full = keras.config.floatx()

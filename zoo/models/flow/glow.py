@@ -61,25 +61,8 @@ class Glow(FlowModel):
             "relu",
         )
 
-        # Bijection, from the last scale to the first
-        rest = None
-        for count in reversed(steps):
-            scale = [bijections.Squeeze()]
-            for _ in range(count):
-                scale += [
-                    bijections.ActNorm(),
-                    bijections.Linear(),
-                    bijections.Coupling(network),
-                ]
-            if rest is None:
-                rest = bijections.Chain([*scale, bijections.Flatten()])
-            elif split:
-                rest = bijections.Chain(
-                    [*scale, bijections.Coupling(network), bijections.Split(rest)]
-                )
-            else:
-                rest = bijections.Chain([*scale, rest])
-        bijection = bijections.Chain([bijections.Logit(alpha), rest])
+        # Bijection
+        bijection = bijections.Chain([bijections.Logit(alpha), _scales(steps, network, split)])
 
         # Training
         super().__init__(bijection, image_shape=image_shape, **settings)
@@ -97,3 +80,20 @@ class Glow(FlowModel):
             "alpha": self.alpha,
             "split": self.split,
         }
+
+
+def _scales(steps, network, split):
+    """Returns the bijection of all scales, which is composed from the last to the first."""
+    rest = None
+    for count in reversed(steps):
+        scale = [bijections.Squeeze()]
+        for _ in range(count):
+            scale += [bijections.ActNorm(), bijections.Linear(), bijections.Coupling(network)]
+        if rest is None:
+            scale.append(bijections.Flatten())
+        elif split:
+            scale += [bijections.Coupling(network), bijections.Split(rest)]
+        else:
+            scale.append(rest)
+        rest = bijections.Chain(scale)
+    return rest

@@ -64,25 +64,15 @@ class RealNVP(FlowModel):
             "relu",
         )
 
-        def couplings(kind, count):
-            """Returns couplings that change each half in turn, with activation normalization."""
-            return [
-                bijection
-                for i in range(count)
-                for bijection in (kind(network, swap=i % 2 == 1), bijections.ActNorm())
-            ]
-
         # Bijection, from the last scale to the first
-        checkerboard = functools.partial(couplings, bijections.CheckerboardCoupling, checkerboards)
+        checkerboard = functools.partial(
+            _couplings, bijections.CheckerboardCoupling, network, checkerboards
+        )
         rest = bijections.Chain([*checkerboard(), bijections.Flatten()])
         for _ in range(validation.positive_int(scales, "scales") - 1):
+            of_channels = _couplings(bijections.Coupling, network, channels)
             rest = bijections.Chain(
-                [
-                    *checkerboard(),
-                    bijections.Squeeze(),
-                    *couplings(bijections.Coupling, channels),
-                    bijections.Split(rest),
-                ]
+                [*checkerboard(), bijections.Squeeze(), *of_channels, bijections.Split(rest)]
             )
         bijection = bijections.Chain([bijections.Logit(alpha), rest])
 
@@ -103,3 +93,12 @@ class RealNVP(FlowModel):
             "blocks": self.blocks,
             "alpha": self.alpha,
         }
+
+
+def _couplings(kind, network, count):
+    """Returns couplings that change each half in turn, with activation normalization."""
+    return [
+        bijection
+        for i in range(count)
+        for bijection in (kind(network, swap=i % 2 == 1), bijections.ActNorm())
+    ]
