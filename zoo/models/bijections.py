@@ -121,8 +121,10 @@ class Logit(Bijection):
 
     def forward_and_log_det(self, x, condition=None, training=False):
         """Computes the logit and Σ log(1 − 2α) − log p(1 − p), with p the argument of the logit."""
-        p = self.alpha + (1 - 2 * self.alpha) * x
-        log_p, log_q = ops.log(p), ops.log(1 - p)
+        # p and 1 − p are sums of positive terms: neither is 0 when a file stores α in float16, in
+        # which 1 − α is 1.
+        log_p = ops.log(self.alpha * (1 - x) + (1 - self.alpha) * x)
+        log_q = ops.log(self.alpha * x + (1 - self.alpha) * (1 - x))
         return log_p - log_q, sum_of_row(math.log(1 - 2 * self.alpha) - log_p - log_q)
 
     def inverse(self, y, condition=None):
