@@ -94,7 +94,6 @@ def signature_inputs(model, images, labels) -> dict:
         "z": z,
         "noise": z,
         "images": images,
-        "uniform": 1 / (1 + np.exp(-z)),
     } | condition
     inputs = {
         name: {spec.name: given[spec.name] for spec in specs}

@@ -391,12 +391,13 @@ class ExactLikelihood(Decodes, Encodes, Reconstructs):
             ValueError: If an argument is not as above.
         """
         images = self._images(images)["images"]
-        u = noise.uniform(validation.seeds(seed, len(images)), self.latent_dim)
-        u, log_q = np.float32(u), 0.0
+        seeds, log_q = validation.seeds(seed, len(images)), 0.0
         if self.has("dequantize"):
-            answer = self._in_batches("dequantize", {"images": images, "uniform": u})
+            normal = noise.normal(seeds, self.latent_dim)
+            answer = self._in_batches("dequantize", {"images": images, "noise": normal})
             x, log_q = answer["images"], answer["log_prob"]
         else:
+            u = np.float32(noise.uniform(seeds, self.latent_dim))
             x = self._dequantized(images, u.reshape(images.shape))
         log_prob = self._answer("log_likelihood", {"images": x}, labels, condition)["log_prob"]
         return log_prob - log_q - np.float32(self.latent_dim * np.log(LEVELS))

@@ -5,8 +5,10 @@ subclass of ``Dequantization``, given as ``zoo.models.Glow(dequantization=Mine()
 """
 
 import functools
+import math
 
 import keras
+import tensorflow as tf
 from keras import layers, ops
 
 from zoo.models import bijections, choices
@@ -23,7 +25,8 @@ class Dequantization(layers.Layer):
     """Distribution q(u | image) of the noise.
 
     Attributes:
-        is_uniform: Whether u is uniform in [0, 1). An artifact then has no signature for it.
+        is_uniform: Whether u is the noise, which is uniform. An artifact then has no signature
+            for it.
     """
 
     is_uniform = False
@@ -32,12 +35,22 @@ class Dequantization(layers.Layer):
         """Creates the weights for images of a shape (height, width, channels)."""
         self.built = True
 
-    def call(self, images, uniform, training=False):
-        """Draws u.
+    def draw(self, shape, seed):
+        """Draws the noise of ``call`` for training.
+
+        Args:
+            shape: Shape of a batch of images.
+            seed: int32 or int64 ``(2,)``, as in ``tf.random.stateless_normal``.
+        """
+        raise NotImplementedError
+
+    def call(self, images, noise, training=False):
+        """Computes u.
 
         Args:
             images: float32 ``(n, *image_shape)`` in [0, 1].
-            uniform: Uniform noise in (0, 1), ``(n, *image_shape)``.
+            noise: float32 ``(n, *image_shape)``, uniform in (0, 1) if ``is_uniform``, otherwise
+                standard normal.
             training: Whether networks run in training mode.
 
         Returns:
@@ -56,50 +69,61 @@ class Uniform(Dequantization):
 
     is_uniform = True
 
-    def call(self, images, uniform, training=False):
+    def draw(self, shape, seed):
+        """Draws the noise, which is uniform in (0, 1): 0 has no logit."""
+        return tf.random.stateless_uniform(shape, seed, 2.0**-24, 1 - 2.0**-24)
+
+    def call(self, images, noise, training=False):
         """Returns the noise and log q = 0."""
-        return uniform, ops.zeros_like(uniform[:, 0, 0, 0])
+        return noise, ops.zeros_like(noise[:, 0, 0, 0])
 
 
 @keras.saving.register_keras_serializable("zoo")
 class Variational(Dequantization):
     """Noise from a flow given the image (Ho et al. 2019, arXiv 1902.00275, section 3.1).
 
-    The logits of uniform noise pass through affine couplings that are given the image, and the
-    logistic function maps the result back to (0, 1). The first noise is uniform.
+    Normal noise is scaled and shifted by a network of the image, passes through affine couplings
+    that are given the image, and the logistic function maps the result to (0, 1).
 
     Args:
-        couplings: int. Number of couplings. Defaults to 4.
-        filters: int. Channels of their networks. Defaults to 32.
+        couplings: int. Number of couplings. Defaults to 2.
+        filters: int. Channels of the networks, which have one hidden layer. Defaults to 32.
     """
 
-    def __init__(self, couplings=4, filters=32, **kwargs):
+    def __init__(self, couplings=2, filters=32, **kwargs):
         super().__init__(**kwargs)
         self.couplings, self.filters = couplings, filters
 
     def build_for(self, image_shape):
-        """Builds the couplings, on the grid of 2x2 cells."""
-        height, width, channels = image_shape
-        network = functools.partial(bijections.convolutional_network, self.filters, 1, "elu")
+        """Builds the networks, on the grid of 2x2 cells."""
+        network = functools.partial(bijections.convolutional_network, self.filters, 0, "relu")
         self.squeeze = bijections.Squeeze()
-        shape = self.squeeze.build_for((height, width, channels))
+        shape = self.squeeze.build_for(image_shape)
+        self.first = network(shape, 2 * shape[-1], None)
         self.flow = bijections.Chain(
             [bijections.Coupling(network, swap=i % 2 == 1) for i in range(self.couplings)]
         )
         self.flow.build_for(shape, shape)
         super().build_for(image_shape)
 
-    def call(self, images, uniform, training=False):
-        """Computes u and log q(u | image) = −log |det ∂u / ∂uniform|."""
-        logits = ops.log(uniform) - ops.log(1 - uniform)
+    def draw(self, shape, seed):
+        """Draws the noise, which is standard normal."""
+        return tf.random.stateless_normal(shape, seed)
+
+    def call(self, images, noise, training=False):
+        """Computes u and log q(u | image) = log N(noise; 0, I) − log |det ∂u / ∂noise|."""
         given = self.squeeze.forward(images - 0.5)
-        y, log_det = self.flow.forward_and_log_det(self.squeeze.forward(logits), given, training)
+        shift, log_scale = bijections.affine(self.first, given, None, training)
+        y = (self.squeeze.forward(noise) + shift) * ops.exp(log_scale)
+        y, log_det = self.flow.forward_and_log_det(y, given, training)
         y = self.squeeze.inverse(y)
-        # The derivatives of the logit and of the logistic function.
-        log_det += bijections.sum_of_row(
-            -ops.log(uniform) - ops.log(1 - uniform) - ops.softplus(y) - ops.softplus(-y)
-        )
-        return ops.sigmoid(y), -log_det
+        # The last two terms are the logarithm of the derivative of the logistic function.
+        return ops.sigmoid(y), -log_det - bijections.sum_of_row(
+            0.5 * ops.square(noise)
+            + 0.5 * math.log(2 * math.pi)
+            - ops.softplus(y)
+            - ops.softplus(-y)
+        ) - bijections.sum_of_row(log_scale)
 
     def get_config(self):
         """Returns the arguments of the constructor."""

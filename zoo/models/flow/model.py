@@ -116,7 +116,8 @@ class FlowModel(methods.ExactLikelihood, methods.Scores, GenerativeModel):
         images = ops.convert_to_tensor(images, keras.config.floatx())
         labels = None if labels is None else ops.cast(ops.reshape(labels, [-1]), "int32")
         condition = labels if self.num_classes else None
-        x = noises.dequantized(images, self._uniform(images, step=-2))
+        u, _ = self.dequantization(images, self._noise(images, step=-2))
+        x = noises.dequantized(images, u)
         self.bijection.initialize(x, self._one_hot(condition))
         self.initialized.assign(True)
 
@@ -134,7 +135,7 @@ class FlowModel(methods.ExactLikelihood, methods.Scores, GenerativeModel):
     def train_step(self, data):
         """Updates the weights once by the gradient of the negative log-likelihood of a batch."""
         images, condition, weights = self.unpack(data)
-        noise = self._uniform(images, step=self.optimizer.iterations)
+        noise = self._noise(images, step=self.optimizer.iterations)
         with tf.GradientTape() as tape:
             loss = self.weighted_mean(self.nll(images, noise, condition, training=True), weights)
             scaled = self.scaled(loss, self.optimizer)
@@ -144,7 +145,7 @@ class FlowModel(methods.ExactLikelihood, methods.Scores, GenerativeModel):
     def test_step(self, data):
         """Computes the negative log-likelihood of a batch, in inference mode."""
         images, condition, weights = self.unpack(data)
-        noise = self._uniform(images, step=-1)
+        noise = self._noise(images, step=-1)
         loss = self.weighted_mean(self.nll(images, noise, condition), weights)
         return self.report(loss, self.bits_per_dim(loss))
 
@@ -155,7 +156,7 @@ class FlowModel(methods.ExactLikelihood, methods.Scores, GenerativeModel):
 
         Args:
             images: float32 ``(n, *image_shape)``, grey levels k / 255.
-            noise: Uniform noise in (0, 1), of the shape of the images.
+            noise: Noise of the dequantization, of the shape of the images.
             condition: int32 labels ``(n,)``, or None.
             training: Whether networks run in training mode.
 
@@ -199,11 +200,11 @@ class FlowModel(methods.ExactLikelihood, methods.Scores, GenerativeModel):
         }
         if self.dequantization.is_uniform:
             return found
-        uniform = tf.TensorSpec([None, self.latent_dim], tf.float32, "uniform")
-        return found | {"dequantize": (self._dequantize, [images[0], uniform])}
+        noise = tf.TensorSpec([None, self.latent_dim], tf.float32, "noise")
+        return found | {"dequantize": (self._dequantize, [images[0], noise])}
 
-    def _dequantize(self, images, uniform):
-        u, log_prob = self.dequantization(images, ops.reshape(uniform, (-1, *self.image_shape)))
+    def _dequantize(self, images, noise):
+        u, log_prob = self.dequantization(images, ops.reshape(noise, (-1, *self.image_shape)))
         return {"images": noises.dequantized(images, u), "log_prob": log_prob}
 
     def get_config(self):
@@ -219,8 +220,5 @@ class FlowModel(methods.ExactLikelihood, methods.Scores, GenerativeModel):
         # gather is used instead of one_hot for the same reason as in the layer OneHot.
         return tf.gather(tf.eye(self.num_classes, dtype=keras.config.floatx()), condition)
 
-    def _uniform(self, images, step):
-        # A uniform number can be 0, whose logit is infinite.
-        return tf.random.stateless_uniform(
-            tf.shape(images), self.noise_seed(step), 2.0**-24, 1 - 2.0**-24
-        )
+    def _noise(self, images, step):
+        return self.dequantization.draw(tf.shape(images), self.noise_seed(step))
