@@ -57,7 +57,7 @@ ADVERSARIAL = {
     ),
 }
 FLOWS = {
-    "glow": lambda: Glow(steps=(1, 1), filters=4),
+    "glow": lambda: Glow(steps=(1, 1), filters=4, couplings=2, hidden=(8,)),
     "realnvp_label": lambda: RealNVP(
         scales=2,
         checkerboards=1,

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from keras import layers
 from scipy import integrate, stats
 
 from zoo.models import bijections
@@ -21,7 +22,9 @@ from zoo.models.bijections import (
     Squeeze,
 )
 
-convolutional = partial(bijections.convolutional_network, 6, 1, "elu")
+convolutional = partial(
+    bijections.convolutional_network, 6, lambda h: layers.Conv2D(6, 1, activation="tanh")(h)
+)
 dense = partial(bijections.dense_network, (16,), "tanh")
 VECTOR, MAPS = (5,), (4, 4, 2)
 

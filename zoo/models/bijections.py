@@ -440,40 +440,34 @@ def dense_network(hidden, activation, shape, outputs, condition_shape, name="cou
     return keras.Model(inputs, h, name=name)
 
 
-def convolutional_network(filters, blocks, activation, shape, outputs, condition_shape):
-    """Builds the network of a coupling of images, a residual network of 3x3 convolutions.
+def convolutional_network(filters, hidden, shape, outputs, condition_shape):
+    """Builds the network of a coupling of images, between two convolutions of 3x3 cells.
 
     The last layer starts at 0, so that the coupling starts as the identity.
 
     Args:
         filters: Number of channels.
-        blocks: Number of residual blocks of two convolutions.
-        activation: Activation before each convolution but the first.
+        hidden: Callable from the features of the first convolution to those of the last, or None
+            if they are the same.
         shape: (height, width, channels) of the unchanged values.
         outputs: Number of channels of the result.
         condition_shape: (size,) of a vector, (height, width, channels) of an image, or None.
     """
-
-    def convolution(h, size, **settings):
-        return layers.Conv2D(size, 3, padding="same", **settings)(h)
-
+    first = layers.Conv2D(filters, 3, padding="same")
     x = keras.Input(shape)
     condition = None if condition_shape is None else keras.Input(condition_shape)
-    if condition is not None and len(condition_shape) == 3:
-        h = convolution(layers.Concatenate()([x, condition]), filters)
+    if condition is None:
+        h = first(x)
+    elif len(condition_shape) == 3:
+        h = first(layers.Concatenate()([x, condition]))
     else:
-        h = convolution(x, filters)
-        if condition is not None:
-            h = h + layers.Reshape((1, 1, filters))(layers.Dense(filters)(condition))
-    for _ in range(blocks):
-        branch = convolution(layers.Activation(activation)(h), filters)
-        h = h + convolution(layers.Activation(activation)(branch), filters)
+        h = first(x) + layers.Reshape((1, 1, filters))(layers.Dense(filters)(condition))
+    h = layers.Activation("relu")(hidden(h) if hidden else h)
     # The parameters of the map are computed in float32 also under mixed precision.
-    full = keras.config.floatx()
-    h = convolution(
-        layers.Activation(activation)(h), outputs, kernel_initializer="zeros", dtype=full
+    last = layers.Conv2D(
+        outputs, 3, padding="same", kernel_initializer="zeros", dtype=keras.config.floatx()
     )
-    return keras.Model(x if condition is None else [x, condition], h, name="coupling")
+    return keras.Model(x if condition is None else [x, condition], last(h), name="coupling")
 
 
 def _times(x, matrix):

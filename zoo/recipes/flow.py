@@ -15,7 +15,14 @@ def glow(dataset: str, *, cycles: list, **settings) -> Recipe:
     """
     return Recipe(
         family="Glow",
-        model={"steps": [8, 16], "filters": 96, "blocks": 1, "alpha": 1e-6},
+        model={
+            "steps": [6, 10],
+            "filters": [64, 96],
+            "couplings": 4,
+            "hidden": [192, 192],
+            "alpha": 1e-6,
+            "dequantization": "variational",
+        },
         dataset=dataset,
         batch_size=128,
         cycles=cycles,

@@ -63,7 +63,7 @@ def test_the_bound_is_the_density_of_dequantized_images(digits):
 def test_a_new_flow_of_uniform_images_has_eight_bits_per_dimension():
     """Uniform 8-bit images cannot be coded in less than 8 bits for each value."""
     images = np.random.default_rng(0).integers(0, 256, (200, 8, 8, 1)) / np.float32(255)
-    model = Glow((8, 8, 1), steps=(2,), filters=8)
+    model = Glow((8, 8, 1), steps=(2,), filters=8, couplings=0)
     history = model.fit(images, epochs=20, batch_size=50, verbose=0).history
     assert 7.9 < history["bits_per_dim"][-1] < 8.2
     np.testing.assert_allclose(
@@ -107,7 +107,7 @@ def test_learned_noise_gives_shorter_codes_of_black_pixels():
     bits = {}
     for name in ("uniform", "variational"):
         keras.utils.set_random_seed(0)
-        model = Glow((4, 4, 1), steps=(1,), filters=4, dequantization=name)
+        model = Glow((4, 4, 1), steps=(1,), filters=4, couplings=0, dequantization=name)
         model.compile(keras.optimizers.Adam(0.01))
         bits[name] = model.fit(images, epochs=60, batch_size=50, verbose=0).history["bits_per_dim"]
     # The divergence of a shifted exponential distribution from the normal one of its mean and
@@ -119,7 +119,7 @@ def test_fit_and_adapt_initialize_from_data(digits):
     images = digits[0][:50]
     for start in (lambda m: m.adapt(images), lambda m: m.fit(images, epochs=1, verbose=0)):
         keras.utils.set_random_seed(0)
-        model = Glow(steps=(1,), filters=4)
+        model = Glow(steps=(1,), filters=4, couplings=0)
         assert not bool(model.initialized.numpy())
         start(model)
         assert bool(model.initialized.numpy())
@@ -143,6 +143,7 @@ def test_a_temperature_must_be_a_positive_number(temperature):
     ("make", "sentence"),
     [
         (lambda: Glow((30, 28, 1), steps=(1, 1)), "Height and width must be even for a squeeze"),
+        (lambda: Glow(steps=(1, 1), filters=(4,)), "filters must be a tuple of 2 integers"),
         (lambda: RealNVP(scales=0), "scales must be an integer of at least 1; received: 0"),
         (lambda: Glow(dequantization="normal"), "dequantization must be one of 'uniform'"),
     ],

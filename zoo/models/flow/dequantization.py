@@ -96,7 +96,7 @@ class Variational(Dequantization):
 
     def build_for(self, image_shape):
         """Builds the networks, on the grid of 2x2 cells."""
-        network = functools.partial(bijections.convolutional_network, self.filters, 0, "relu")
+        network = functools.partial(bijections.convolutional_network, self.filters, None)
         self.squeeze = bijections.Squeeze()
         shape = self.squeeze.build_for(image_shape)
         self.first = network(shape, 2 * shape[-1], None)

@@ -3,6 +3,7 @@
 import functools
 
 import keras
+from keras import layers
 
 from zoo.inference import validation
 from zoo.models import bijections
@@ -57,11 +58,11 @@ class RealNVP(FlowModel):
     ):
         # Layers
         image_shape = validation.image_shape(image_shape)
+        filters = validation.positive_int(filters, "filters")
         network = functools.partial(
             bijections.convolutional_network,
-            validation.positive_int(filters, "filters"),
-            blocks,
-            "relu",
+            filters,
+            functools.partial(_residual_blocks, filters, blocks),
         )
 
         # Bijection, from the last scale to the first
@@ -102,3 +103,14 @@ def _couplings(kind, network, count):
         for i in range(count)
         for bijection in (kind(network, swap=i % 2 == 1), bijections.ActNorm())
     ]
+
+
+def _residual_blocks(filters, count, h):
+    """Applies residual blocks of two convolutions of 3x3 cells (Dinh et al. 2017, section 4.1)."""
+    for _ in range(count):
+        branch = h
+        for _ in range(2):
+            branch = layers.Activation("relu")(branch)
+            branch = layers.Conv2D(filters, 3, padding="same")(branch)
+        h = h + branch
+    return h
