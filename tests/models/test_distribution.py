@@ -80,8 +80,45 @@ ADVERSARIAL = """
         np.testing.assert_array_equal(one, two)
 """
 
+FLOW = """
+    import keras, numpy as np, tensorflow as tf
+    cpu, half = tf.config.list_physical_devices("CPU")[0], tf.config.LogicalDeviceConfiguration()
+    tf.config.set_logical_device_configuration(cpu, [half, half])
+    from zoo.models import Glow
+    from zoo.models.flow.dequantization import Uniform
 
-@pytest.mark.parametrize("script", [VARIATIONAL, ADVERSARIAL], ids=["variational", "adversarial"])
+    class Middle(Uniform):
+        def draw(self, shape, seed):
+            return tf.fill(shape, 0.5)
+
+    images = np.random.default_rng(0).random((8, 4, 4, 1), dtype="float32")
+    data = tf.data.Dataset.from_tensor_slices(images).batch(8)
+    weights, noise = [], []
+    mirrored = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    sizes = {"steps": (1,), "filters": 2, "couplings": 1, "hidden": (3,)}
+    for strategy in (tf.distribute.get_strategy(), mirrored):
+        keras.utils.set_random_seed(0)
+        with strategy.scope():
+            model = Glow((4, 4, 1), **sizes, dequantization=Middle())
+            model.compile(keras.optimizers.SGD(1e-3))
+        before = model.get_weights()
+        model.fit(data, epochs=3, verbose=0)
+        assert bool(model.initialized.numpy())
+        weights.append(model.get_weights())
+        assert any((one != two).any() for one, two in zip(before, weights[-1]))
+        with strategy.scope():
+            usual = Glow((4, 4, 1), **sizes)
+        drawn = strategy.run(lambda: usual._noise(images[:4], step=0))
+        noise.append([tensor.numpy() for tensor in strategy.experimental_local_results(drawn)])
+    for one, two in zip(*weights):
+        np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-6)
+    assert len(noise[1]) == 2 and not np.allclose(*noise[1])
+"""
+
+SCRIPTS = {"variational": VARIATIONAL, "adversarial": ADVERSARIAL, "flow": FLOW}
+
+
+@pytest.mark.parametrize("script", SCRIPTS.values(), ids=SCRIPTS)
 def test_replicas_train_as_one_and_draw_noise_of_their_own(script, tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(script)],
