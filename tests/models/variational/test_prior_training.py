@@ -11,6 +11,9 @@ from tests import harness
 from zoo.models import CVAE, VAE
 from zoo.models.variational import priors
 
+# Tracing a flow takes longer than training it here.
+FLOW = {"class_name": "flow", "config": {"couplings": 2, "hidden": (8,)}}
+
 
 def small(kind):
     keras.utils.set_random_seed(0)
@@ -38,7 +41,7 @@ def test_only_the_prior_is_trained(trained):
     variables, encoded = model.variables, model.encode(images, **given)
     decoded = model.decode(encoded[0], **given)
     trainable = len(model.trainable_variables)
-    history = model.fit_prior(images, *column, epochs=3, batch_size=20, verbose=0)
+    history = model.fit_prior(images, *column, epochs=3, batch_size=20, prior=FLOW, verbose=0)
     assert isinstance(history, keras.callbacks.History)
     assert len(history.history["loss"]) == 3
     assert isinstance(model.prior, priors.Flow)
@@ -70,7 +73,7 @@ def test_the_prior_comes_closer_to_the_posteriors(digits):
 def test_log_prior_is_the_density_of_the_samples(trained):
     """The density of z is that of the noise over the determinant of the Jacobian ∂z/∂noise."""
     model, images, column = trained
-    model.fit_prior(images, *column, epochs=3, batch_size=20, verbose=0)
+    model.fit_prior(images, *column, epochs=3, batch_size=20, prior=FLOW, verbose=0)
     given = {name: rows[:5] for name, rows in zip(("labels",), column)}
     if model.condition_shape:
         given = {"condition": column[0][:5]}
@@ -86,7 +89,7 @@ def test_log_prior_is_the_density_of_the_samples(trained):
 
 def test_a_flow_prior_is_saved_and_loaded_and_goes_on(trained, tmp_path):
     model, images, column = trained
-    model.fit_prior(images, *column, epochs=1, batch_size=20, verbose=0)
+    model.fit_prior(images, *column, epochs=1, batch_size=20, prior=FLOW, verbose=0)
     model.fit(images, *column, epochs=1, batch_size=20, verbose=0)
     model.save(tmp_path / "model.keras")
     loaded = zoo.load(tmp_path / "model.keras")
@@ -102,9 +105,7 @@ def test_a_flow_prior_is_saved_and_loaded_and_goes_on(trained, tmp_path):
 
 def test_fitting_again_continues_with_the_same_flow(digits):
     model = small("vae")
-    model.fit_prior(
-        digits[0], epochs=1, verbose=0, prior={"class_name": "flow", "config": {"couplings": 2}}
-    )
+    model.fit_prior(digits[0], epochs=1, verbose=0, prior=FLOW)
     flow = model.prior
     assert flow.couplings == 2
     model.fit_prior(digits[0], epochs=1, verbose=0)
@@ -132,7 +133,8 @@ def test_a_source_and_a_dataset_are_taken_alike(digits):
         (tf.data.Dataset.from_tensor_slices(digits[0]).batch(20),),
     ):
         model = small("vae")
-        settings = {} if isinstance(data[0], tf.data.Dataset) else {"batch_size": 20}
+        settings = {"prior": FLOW}
+        settings |= {} if isinstance(data[0], tf.data.Dataset) else {"batch_size": 20}
         histories.append(model.fit_prior(*data, epochs=2, verbose=0, **settings).history["loss"])
     np.testing.assert_allclose(histories[1], histories[0], rtol=0.2)
     np.testing.assert_allclose(histories[2], histories[0], rtol=0.2)
