@@ -77,9 +77,10 @@ class ImageModel(methods.Conditional, keras.Model):
         """Returns the optimizers and the variables that they update.
 
         Returns:
-            {argument of ``compile``: (number of updates in a training step, variables)}.
+            {argument of ``compile``: (number of updates in a training step, variables)}. By default
+            one optimizer updates all variables once.
         """
-        raise NotImplementedError
+        return {"optimizer": (1, self.trainable_variables)}
 
     @property
     def parameters(self) -> dict:
@@ -373,8 +374,12 @@ class ImageModel(methods.Conditional, keras.Model):
         """Casts to float32, also under mixed precision, because sums over pixels need it."""
         return ops.cast(tensor, keras.config.floatx())
 
-    def compile(self, optimizer, **kwargs):
+    def compile(self, optimizer=None, **kwargs):
         """Configures training as ``keras.Model.compile`` does.
+
+        Args:
+            optimizer: str or keras.Optimizer. Defaults to Adam at 1e-3.
+            **kwargs: Further arguments of ``keras.Model.compile``, except loss and metrics.
 
         Raises:
             ValueError: If a loss or metrics are given.
@@ -384,6 +389,7 @@ class ImageModel(methods.Conditional, keras.Model):
                 "loss and metrics must not be given to compile, because the model has its own. "
                 "Remove them."
             )
+        optimizer = keras.optimizers.Adam(1e-3) if optimizer is None else optimizer
         super().compile(optimizer=optimizer, **kwargs)
 
     def compile_from_config(self, config):

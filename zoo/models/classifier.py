@@ -68,21 +68,6 @@ class Classifier(methods.Classifies, ImageModel):
         self.track("loss", "accuracy")
         self.compile()
 
-    def compile(self, optimizer=None, **kwargs):
-        """Configures training as ``keras.Model.compile`` does.
-
-        Args:
-            optimizer: str or keras.Optimizer. Defaults to Adam at 1e-3.
-            **kwargs: Further arguments of ``keras.Model.compile``, except loss and metrics.
-        """
-        super().compile(
-            optimizer=keras.optimizers.Adam(1e-3) if optimizer is None else optimizer, **kwargs
-        )
-
-    def optimizers(self):
-        """Returns the optimizer's number of updates in a step, 1, and its variables."""
-        return {"optimizer": (1, self.trainable_variables)}
-
     @property
     def evaluation_metrics(self):
         """Metrics of ``zoo.evaluation`` and their settings, for a model without a recipe."""

@@ -128,24 +128,6 @@ class VariationalModel(
             math.prod(self.condition_shape) if self.condition_shape else None
         )
 
-    def compile(self, optimizer=None, **kwargs):
-        """Configures training as ``keras.Model.compile`` does.
-
-        Args:
-            optimizer: str or keras.Optimizer. Defaults to Adam at 1e-3.
-            **kwargs: Further arguments of ``keras.Model.compile``, except loss and metrics.
-
-        Raises:
-            ValueError: If a loss or metrics are given.
-        """
-        super().compile(
-            optimizer=keras.optimizers.Adam(1e-3) if optimizer is None else optimizer, **kwargs
-        )
-
-    def optimizers(self):
-        """Returns the optimizer's number of updates in a step, 1, and its variables."""
-        return {"optimizer": (1, self.trainable_variables)}
-
     @property
     def parameters(self):
         """Number of parameters of decoder and prior as "generator", and of all as "total"."""
