@@ -116,13 +116,17 @@ class Decodes(Conditional):
         Raises:
             ValueError: If an argument is not as above.
         """
-        seeds = validation.seeds(seed, validation.positive_int(n))
-        if labels is None and self.num_classes:
-            labels = seeds % self.num_classes
-        z = noise.normal(seeds, self.latent_dim)
+        z, labels = self._noise_and_labels(n, labels, seed)
         if self.has("prior"):
             z = self._answer("prior", {"noise": z}, labels, condition)["z"]
         return self.decode(z, labels, condition=condition)
+
+    def _noise_and_labels(self, n, labels, seed):
+        """Returns the noise of n samples, ``(n, latent_dim)``, and their labels."""
+        seeds = validation.seeds(seed, validation.positive_int(n))
+        if labels is None and self.num_classes:
+            labels = seeds % self.num_classes
+        return noise.normal(seeds, self.latent_dim), labels
 
     def decode(self, z, labels=None, *, condition=None) -> np.ndarray:
         """Computes the images of latent vectors.
@@ -328,11 +332,8 @@ class ExactLikelihood(Decodes, Encodes, Reconstructs):
             ValueError: If an argument is not as above.
         """
         temperature = validation.positive_number(temperature, "temperature")
-        seeds = validation.seeds(seed, validation.positive_int(n))
-        if labels is None and self.num_classes:
-            labels = seeds % self.num_classes
-        z = np.float32(temperature) * noise.normal(seeds, self.latent_dim)
-        return self.decode(z, labels, condition=condition)
+        z, labels = self._noise_and_labels(n, labels, seed)
+        return self.decode(np.float32(temperature) * z, labels, condition=condition)
 
     def encode(self, images, labels=None, *, condition=None) -> np.ndarray:
         """Computes z of images, exactly.
@@ -373,9 +374,9 @@ class ExactLikelihood(Decodes, Encodes, Reconstructs):
     def log_likelihood(self, images, labels=None, *, seed=0, condition=None) -> np.ndarray:
         """Estimates a lower bound of log P of 8-bit images with one noise u for each.
 
-        It is log p(x) − log q(u | image) − d log 256, in expectation at most log P(image) (Theis et
-        al. 2016, arXiv 1511.01844, section 3.1). Bits per dimension are minus that divided by
-        d log 2, and d is the number of values of an image.
+        It is log p(x) − log q(u | image) − d log 256, in expectation at most log P(image)
+        (Theis et al. 2016, arXiv 1511.01844, section 3.1). Bits per dimension are minus that
+        divided by d log 2, and d is the number of values of an image.
 
         Args:
             images: float ``(n, height, width, channels)`` in [0, 1].

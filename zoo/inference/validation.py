@@ -26,10 +26,9 @@ def positive_number(given, name: str) -> float:
     Raises:
         ValueError: If it is not a finite number above 0.
     """
-    if isinstance(given, bool) or not isinstance(given, (int, float, np.number)):
+    is_number = isinstance(given, (int, float, np.number)) and not isinstance(given, bool)
+    if not is_number or not 0 < given < np.inf:
         raise ValueError(f"{name} must be a number above 0; received: {short(given)}.")
-    if not 0 < given < np.inf:
-        raise ValueError(f"{name} must be a number above 0; received: {given}.")
     return float(given)
 
 

@@ -11,14 +11,19 @@ import numpy as np
 import tensorflow as tf
 from keras import layers, ops
 
-# The logarithm of the scale of an affine coupling lies between −LOG_SCALE and LOG_SCALE, so that no
-# step of the training can make the map singular.
+# The logarithm of the scale of an affine coupling lies between −LOG_SCALE and LOG_SCALE, so that
+# no step of the training can make the map singular.
 LOG_SCALE = 2.0
 
 
 def sum_of_row(values):
     """Computes the sum of each row over all axes but the first, ``(n,)``."""
     return ops.sum(values, axis=list(range(1, len(values.shape))))
+
+
+def zero_of_row(values):
+    """Returns a zero for each row, ``(n,)``."""
+    return ops.zeros_like(ops.reshape(values, (-1, math.prod(values.shape[1:])))[:, 0])
 
 
 class Bijection(layers.Layer):
@@ -120,9 +125,9 @@ class Logit(Bijection):
         self.alpha = alpha
 
     def forward_and_log_det(self, x, condition=None, training=False):
-        """Computes the logit and Σ log(1 − 2α) − log p(1 − p), with p the argument of the logit."""
-        # p and 1 − p are sums of positive terms: neither is 0 when a file stores α in float16, in
-        # which 1 − α is 1.
+        """Computes the logit of p and the log-determinant Σ log(1 − 2α) − log p(1 − p)."""
+        # p and 1 − p are sums of positive terms: neither is 0 when a file stores α in float16,
+        # in which 1 − α is 1.
         log_p = ops.log(self.alpha * (1 - x) + (1 - self.alpha) * x)
         log_q = ops.log(self.alpha * x + (1 - self.alpha) * (1 - x))
         return log_p - log_q, sum_of_row(math.log(1 - 2 * self.alpha) - log_p - log_q)
@@ -148,7 +153,7 @@ class Squeeze(Bijection):
 
     def forward_and_log_det(self, x, condition=None, training=False):
         """Rearranges the pixels; the log-determinant is 0."""
-        return tf.nn.space_to_depth(x, 2), ops.zeros_like(x[:, 0, 0, 0])
+        return tf.nn.space_to_depth(x, 2), zero_of_row(x)
 
     def inverse(self, y, condition=None):
         """Rearranges the channels to pixels."""
@@ -165,8 +170,7 @@ class Flatten(Bijection):
 
     def forward_and_log_det(self, x, condition=None, training=False):
         """Reshapes x; the log-determinant is 0."""
-        y = ops.reshape(x, (-1, math.prod(self.shape)))
-        return y, ops.zeros_like(y[:, 0])
+        return ops.reshape(x, (-1, math.prod(self.shape))), zero_of_row(x)
 
     def inverse(self, y, condition=None):
         """Reshapes y to images."""
@@ -189,8 +193,7 @@ class ActNorm(Bijection):
     def forward_and_log_det(self, x, condition=None, training=False):
         """Computes y; the log-determinant is height * width * Σ s."""
         log_det = self.positions * ops.sum(self.log_scale)
-        first = ops.reshape(x, (-1, math.prod(x.shape[1:])))[:, 0]
-        return (x + self.bias) * ops.exp(self.log_scale), log_det + ops.zeros_like(first)
+        return (x + self.bias) * ops.exp(self.log_scale), log_det + zero_of_row(x)
 
     def inverse(self, y, condition=None):
         """Computes x = y exp(−s) − b."""
@@ -208,8 +211,8 @@ class Linear(Bijection):
     """Invertible 1x1 convolution y = x W, for a vector a matrix (Kingma & Dhariwal 2018, 3.2).
 
     W = P L (U + diag(σ exp(s))), equation 10 of the paper: P is a fixed permutation, L a lower
-    triangular matrix with ones on the diagonal, U strictly upper triangular, and σ fixed signs. The
-    first W is a random rotation.
+    triangular matrix with ones on the diagonal, U strictly upper triangular, and σ fixed signs.
+    The first W is a random rotation.
     """
 
     def build_for(self, shape, condition_shape=None):
@@ -249,8 +252,7 @@ class Linear(Bijection):
         one = ops.eye(len(self.strictly_lower), dtype=lower.dtype)
         matrix = self.permutation @ (lower + one) @ ((upper + one) * diagonal)
         log_det = self.positions * ops.sum(self.log_scale)
-        first = ops.reshape(x, (-1, math.prod(x.shape[1:])))[:, 0]
-        return _times(x, matrix), log_det + ops.zeros_like(first)
+        return _times(x, matrix), log_det + zero_of_row(x)
 
     def inverse(self, y, condition=None):
         """Computes y W⁻¹."""
@@ -294,7 +296,7 @@ class Coupling(Bijection):
     def forward_and_log_det(self, x, condition=None, training=False):
         """Computes y; the log-determinant is Σ s."""
         unchanged, changed = self._halves(x)
-        shift, log_scale = self._affine(unchanged, condition, training)
+        shift, log_scale = affine(self.network, unchanged, condition, training)
         return self._joined(unchanged, (changed + shift) * ops.exp(log_scale)), sum_of_row(
             log_scale
         )
@@ -302,11 +304,8 @@ class Coupling(Bijection):
     def inverse(self, y, condition=None):
         """Computes x from y by the same network."""
         unchanged, changed = self._halves(y)
-        shift, log_scale = self._affine(unchanged, condition, False)
+        shift, log_scale = affine(self.network, unchanged, condition, False)
         return self._joined(unchanged, changed * ops.exp(-log_scale) - shift)
-
-    def _affine(self, unchanged, condition, training):
-        return affine(self.network, unchanged, condition, training)
 
     def _halves(self, x):
         first, second = x[..., : self.sizes[0]], x[..., self.sizes[0] :]

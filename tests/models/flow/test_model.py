@@ -10,8 +10,9 @@ from scipy import special, stats
 
 from tests import harness
 from zoo.inference.noise import uniform
-from zoo.models import Glow, RealNVP
+from zoo.models import Glow, RealNVP, bijections
 from zoo.models.flow import dequantization
+from zoo.models.flow.model import FlowModel
 
 
 @pytest.fixture(params=harness.FLOWS)
@@ -144,6 +145,11 @@ def test_a_temperature_must_be_a_positive_number(temperature):
     [
         (lambda: Glow((30, 28, 1), steps=(1, 1)), "Height and width must be even for a squeeze"),
         (lambda: Glow(steps=(1, 1), filters=(4,)), "filters must be a tuple of 2 integers"),
+        (
+            lambda: FlowModel(bijections.Squeeze(), image_shape=(4, 4, 1)),
+            "bijection must map images to vectors of length 16; received: one whose results have "
+            "the shape (2, 2, 4)",
+        ),
         (lambda: RealNVP(scales=0), "scales must be an integer of at least 1; received: 0"),
         (lambda: Glow(dequantization="normal"), "dequantization must be one of 'uniform'"),
     ],

@@ -11,9 +11,8 @@ import keras
 import tensorflow as tf
 from keras import layers, ops
 
+from zoo.inference.methods import LEVELS
 from zoo.models import bijections, choices
-
-LEVELS = 256
 
 
 def dequantized(images, u):

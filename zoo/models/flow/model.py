@@ -59,8 +59,12 @@ class FlowModel(methods.ExactLikelihood, methods.Scores, GenerativeModel):
             name=name,
         )
         condition_shape = (self.num_classes,) if self.num_classes else None
-        (size,) = bijection.build_for(self.image_shape, condition_shape)
-        assert size == self.latent_dim
+        shape = bijection.build_for(self.image_shape, condition_shape)
+        if shape != (self.latent_dim,):
+            raise ValueError(
+                f"bijection must map images to vectors of length {self.latent_dim}; received: one "
+                f"whose results have the shape {shape}."
+            )
         self.bijection, self.dequantization = bijection, noises.get(dequantization)
         self.dequantization.build_for(self.image_shape)
         # Whether the bijections know the statistics of the data.

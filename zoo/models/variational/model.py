@@ -165,7 +165,8 @@ class VariationalModel(
         model has a flow prior, its training continues; otherwise a new one replaces the prior, on
         which it is based. Samples of the model then look more like the training images, because
         the decoder only knows z that the encoder computes. If the training is interrupted, the
-        model is unchanged. The optimizer of the model starts anew.
+        model is unchanged, except that a flow which it already had is partly trained. The optimizer
+        of the model starts anew.
 
         Args:
             images: As in ``fit``: images, a data set or a ``zoo.data.Source``. They must be such as

@@ -206,9 +206,10 @@ class ConditionalNormal(Prior):
 class Flow(Prior):
     """Flow prior: normal noise that passes through affine couplings (Xu et al. 2019).
 
-    z = g(f⁻¹(noise | y) | y), in which f is a chain of affine couplings of vectors and g maps the
-    noise of a normal prior, ``base``, to z. The posterior and its relation to the base stay the
-    same, so that a flow can replace the base of a trained model. It is conditional if the model is.
+    z = g(f⁻¹(noise | y) | y), in which f is a chain of affine couplings of vectors and g maps
+    the noise of a normal prior, ``base``, to z. The posterior and its relation to the base stay
+    the same, so that a flow can replace the base of a trained model. It is conditional if the
+    model is.
 
     Args:
         couplings: int. Number of couplings. Each is followed by an invertible matrix. Defaults
@@ -258,7 +259,7 @@ class Flow(Prior):
         return self.base(self.flow.inverse(noise, condition), self._of_base(condition))
 
     def log_prob(self, z, condition=None):
-        """Computes log N(f(e); 0, I) + log |det ∂f/∂e| + log |det ∂e/∂z|, with e = g⁻¹(z)."""
+        """Computes log N(f(e); 0, I) + log |det ∂f/∂e| + log |det ∂e/∂z|, e = g⁻¹(z)."""
         # A call of the layer has this scope by itself.
         with tf.name_scope("prior"):
             base, of_base = self.base.standardize(z, self._of_base(condition))
