@@ -1,6 +1,7 @@
 """Data sources: images in memory and from tensorflow-datasets, and views of them."""
 
 from zoo.data.convert import get
+from zoo.data.folder import folder
 from zoo.data.memory import MemorySource
 from zoo.data.source import Source
 from zoo.data.tfds import tfds
@@ -11,6 +12,7 @@ __all__ = [
     "MemorySource",
     "Source",
     "WithPatch",
+    "folder",
     "for_model",
     "get",
     "tfds",

@@ -1,10 +1,13 @@
 """Image files, read and written by Pillow."""
 
 import math
+import struct
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import ExifTags, Image, ImageOps
 
 from zoo.utils.atomic import atomic_write
 
@@ -19,6 +22,8 @@ FORMATS = {
     ".tif": {"format": "TIFF"},
     ".tiff": {"format": "TIFF"},
 }
+# Formats of pixels without colours: bits, grey levels of 8, 16 or 32 bits, and with transparency.
+GREY = ("1", "L", "LA", "I", "I;16", "I;16B", "I;16L", "F")
 
 
 def sheet(images: np.ndarray, columns: int | None = None) -> Image.Image:
@@ -69,6 +74,127 @@ def write(picture: Image.Image, path) -> None:
         picture.save(partial, **settings)
 
 
+@dataclass(frozen=True)
+class Header:
+    """Facts about a picture file that are known before it is decoded.
+
+    Attributes:
+        size: (height, width) in pixels, after the rotation that its EXIF data ask for.
+        is_grey: Whether the format of its pixels has no colours.
+    """
+
+    size: tuple
+    is_grey: bool
+
+
+def suffixes() -> frozenset:
+    """Returns the suffixes of the formats that Pillow reads, such as ``.png``."""
+    return frozenset(
+        suffix for suffix, name in Image.registered_extensions().items() if name in Image.OPEN
+    )
+
+
+def header(path) -> Header:
+    """Reads the header of a picture file.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is not a picture.
+    """
+    with _opened(path) as picture:
+        height, width = picture.height, picture.width
+        # The method of PNG files would decode the picture.
+        orientation = Image.Image.getexif(picture).get(ExifTags.Base.Orientation, 1)
+        size = (width, height) if orientation > 4 else (height, width)
+        return Header(size, picture.mode in GREY)
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Conversion of pictures of any size and format to images of one shape.
+
+    A rotation in the EXIF data is applied, transparent pixels are shown over white, grey levels of
+    16 bits are scaled to 8, and a picture of another aspect ratio is cropped in its middle.
+
+    Args:
+        shape: (height, width, channels), with 1 or 3 channels.
+        pad: Whether a picture of another aspect ratio is padded with black instead of cropped.
+        interpolation: Filter of Pillow for pictures of another size, a name of
+            ``PIL.Image.Resampling`` in lower case.
+
+    Raises:
+        ValueError: If an argument is not as above.
+    """
+
+    shape: tuple
+    pad: bool = False
+    interpolation: str = "lanczos"
+
+    def __post_init__(self):
+        known = [name.lower() for name in Image.Resampling.__members__]
+        if self.interpolation not in known:
+            raise ValueError(
+                f"interpolation must be one of {', '.join(known)}; received: "
+                f"{self.interpolation!r}."
+            )
+
+    def read(self, path) -> np.ndarray:
+        """Decodes a picture file.
+
+        Returns:
+            uint8 ``(height, width, channels)``.
+
+        Raises:
+            FileNotFoundError: If there is no such file.
+            ValueError: If the file is not a picture or is damaged.
+        """
+        height, width, channels = self.shape
+        method = Image.Resampling[self.interpolation.upper()]
+        with _opened(path) as picture:
+            # A large JPEG file is decoded at a fraction of its size.
+            picture.draft(None, (4 * width, 4 * height))
+            picture = _in_bytes(ImageOps.exif_transpose(picture), "L" if channels == 1 else "RGB")
+            resize = ImageOps.pad if self.pad else ImageOps.fit
+            return np.asarray(resize(picture, (width, height), method)).reshape(self.shape)
+
+    def check(self, path) -> None:
+        """Decodes a picture file, and raises the errors of ``read``."""
+        self.read(path)
+
+
+def _in_bytes(picture, mode):
+    """Converts a picture to grey levels or colours of 8 bits, without transparency."""
+    if picture.mode.startswith("I"):
+        picture = Image.fromarray(np.uint8(np.clip(np.asarray(picture) // 257, 0, 255)))
+    elif picture.mode == "F":
+        picture = Image.fromarray(np.uint8(np.clip(np.asarray(picture), 0, 255)))
+    if picture.has_transparency_data:
+        picture = picture.convert("RGBA")
+        white = Image.new("RGBA", picture.size, "white")
+        picture = Image.alpha_composite(white, picture)
+    return picture.convert(mode)
+
+
+@contextmanager
+def _opened(path):
+    """Opens a picture; all errors of Pillow within are ``ValueError``."""
+    try:
+        with Image.open(path) as picture:
+            yield picture
+    except FileNotFoundError:
+        raise
+    # Decoders of damaged files raise errors of many kinds.
+    except (
+        OSError,
+        ValueError,
+        SyntaxError,
+        EOFError,
+        struct.error,
+        Image.DecompressionBombError,
+    ) as error:
+        raise ValueError(f"{path} must be a picture that Pillow can read ({error}).") from error
+
+
 def read(path, shape: tuple) -> np.ndarray:
     """Reads a picture as a float32 image in [0, 1].
 
@@ -81,13 +207,8 @@ def read(path, shape: tuple) -> np.ndarray:
         FileNotFoundError: If there is no such file.
         ValueError: If the file is not a picture, or has another size.
     """
-    try:
-        with Image.open(path) as picture:
-            picture = picture.convert("L" if shape[2] == 1 else "RGB")
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        raise ValueError(f"{path} must be a picture that Pillow can read ({error}).") from error
+    with _opened(path) as picture:
+        picture = picture.convert("L" if shape[2] == 1 else "RGB")
     if picture.size != (shape[1], shape[0]):
         raise ValueError(
             f"{path} must have {shape[1]}x{shape[0]} pixels for this model; "
