@@ -3,6 +3,7 @@
 from zoo.data.convert import get
 from zoo.data.folder import folder
 from zoo.data.memory import MemorySource
+from zoo.data.named import named
 from zoo.data.source import Source
 from zoo.data.tfds import tfds
 from zoo.data.views import Binarized, WithPatch, for_model, with_shape_of
@@ -15,6 +16,7 @@ __all__ = [
     "folder",
     "for_model",
     "get",
+    "named",
     "tfds",
     "with_shape_of",
 ]

@@ -19,6 +19,7 @@ MEMORY = 2**30
 # Pictures of one size up to the first keep it. Others get one of the sizes of square images.
 LARGEST = 128
 SIZES = (32, 64)
+CHANNELS = {"grayscale": 1, "rgb": 3}
 SUBSETS = ("training", "validation", "both")
 # Pictures that are decoded at once when all are read.
 ROWS = 256
@@ -252,10 +253,21 @@ def _shape(headers, size, image_size, color_mode):
         image_size = (validation.positive_int(size, "size"),) * 2
     if image_size is None:
         image_size = _usual_size([header.size for header in headers])
-    if color_mode not in (None, "rgb", "grayscale"):
+    if color_mode is None:
+        color_mode = "grayscale" if all(header.is_grey for header in headers) else "rgb"
+    size = validation.positive_ints(image_size, "image_size", 2)
+    return (*size, channels_of(color_mode))
+
+
+def channels_of(color_mode: str) -> int:
+    """Returns the number of channels of a ``color_mode``.
+
+    Raises:
+        ValueError: If it is not "rgb" or "grayscale".
+    """
+    if color_mode not in CHANNELS:
         raise ValueError(f"color_mode must be 'rgb' or 'grayscale'; received: {color_mode!r}.")
-    grey = all(header.is_grey for header in headers) if color_mode is None else color_mode != "rgb"
-    return (*validation.positive_ints(image_size, "image_size", 2), 1 if grey else 3)
+    return CHANNELS[color_mode]
 
 
 def _usual_size(sizes):

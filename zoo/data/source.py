@@ -70,10 +70,11 @@ class Source:
         return len(self) // batch_size
 
 
-def index_batches(source: Source, batch_size, seed, start_step, shard) -> tf.data.Dataset:
-    """Returns the row numbers of each batch, int64 ``(n,)``, for a source with random access.
+def check_batches(batch_size, start_step, shard) -> None:
+    """Validates arguments of ``Source.batches``.
 
-    Arguments and errors as in ``Source.batches``.
+    Raises:
+        ValueError: If an argument is not as described there.
     """
     validation.positive_int(batch_size, "batch_size")
     if start_step:
@@ -83,6 +84,15 @@ def index_batches(source: Source, batch_size, seed, start_step, shard) -> tf.dat
         raise ValueError(
             f"shard must be (index, count) with 0 <= index < count; received: {shard}."
         )
+
+
+def index_batches(source: Source, batch_size, seed, start_step, shard) -> tf.data.Dataset:
+    """Returns the row numbers of each batch, int64 ``(n,)``, for a source with random access.
+
+    Arguments and errors as in ``Source.batches``.
+    """
+    check_batches(batch_size, start_step, shard)
+    index, count = shard
     if seed is None:
         batches = tf.data.Dataset.range(len(source)).batch(batch_size).skip(start_step)
     else:

@@ -1,23 +1,50 @@
 """Data source of tensorflow-datasets."""
 
+import math
 import socket
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
-from zoo.data.memory import MemorySource, from_dataset
+from zoo.data.folder import MEMORY, channels_of
+from zoo.data.memory import from_dataset
+from zoo.data.source import Source
+from zoo.data.stream import StreamSource
+from zoo.inference import validation
+from zoo.utils import image_files
 
 # The data sets that the named models are trained on.
 NAMES = ("binarized_mnist", "fashion_mnist", "mnist")
+# Height and width of the images of a data set that has several sizes.
+SIZE = 64
 
 
-def tfds(name: str, split: str = "train", data_dir: str | None = None) -> MemorySource:
-    """Reads a data set of tensorflow-datasets into memory.
+def tfds(
+    name: str,
+    split: str = "train",
+    data_dir: str | None = None,
+    *,
+    image_size: tuple | None = None,
+    color_mode: str | None = None,
+    labels: str | None = "inferred",
+    pad_to_aspect_ratio: bool = False,
+    interpolation: str = "lanczos",
+    in_memory: bool | None = None,
+) -> Source:
+    """Makes a source of a data set of tensorflow-datasets.
 
     Args:
         name: Name of a data set with an "image" feature, such as one of ``NAMES``.
         split: A split of tensorflow-datasets, for example "train[:50000]".
         data_dir: Folder in which tensorflow-datasets keeps its data. None is the environment
             variable ``TFDS_DATA_DIR``, or else ``~/tensorflow_datasets``.
+        image_size: (height, width) of the images. Defaults to that of the data set, or to 64x64 if
+            its images have several sizes.
+        color_mode: "rgb" or "grayscale". Defaults to that of the data set.
+        labels: "inferred" from the feature "label", or None for images without labels.
+        pad_to_aspect_ratio: As in ``zoo.data.folder``.
+        interpolation: As in ``zoo.data.folder``.
+        in_memory: Whether the images are read into memory. Defaults to True up to 1 GiB. Otherwise
+            they are decoded when their batch is read.
 
     Raises:
         FileNotFoundError: If the data are not on this machine and cannot be downloaded.
@@ -25,18 +52,50 @@ def tfds(name: str, split: str = "train", data_dir: str | None = None) -> Memory
     """
     builder = _builder(name, data_dir)
     _prepare(builder)
+    _check_split(builder, split)
+    features = dict(builder.info.features or {})
+    if "image" not in features:
+        raise ValueError(
+            f"dataset must have a feature 'image'; received: {name}, which has "
+            f"{', '.join(sorted(features)) or 'none'}."
+        )
+    shape = _shape(features["image"].shape, image_size, color_mode)
+    fit = image_files.Fit(shape, pad_to_aspect_ratio, interpolation)
+    classes = getattr(features.get("label"), "names", None) if labels == "inferred" else None
+    stream = StreamSource(builder, split, fit, classes)
+    if in_memory is None:
+        in_memory = len(stream) * math.prod(shape) <= MEMORY
+    if not in_memory:
+        return stream
+    if tuple(features["image"].shape) != shape or labels is None:
+        return stream.in_memory()
+    # TensorFlow decodes images of one shape faster.
+    return from_dataset(builder.as_dataset(split=split, shuffle_files=False), classes=classes)
+
+
+def _shape(stored, image_size, color_mode):
+    """Returns the shape of the images, from the arguments or from that of the data set."""
+    height, width, channels = stored
+    if image_size is None:
+        image_size = (height, width) if height and width else (SIZE, SIZE)
+    if color_mode is None:
+        channels = 1 if channels == 1 else 3
+    else:
+        channels = channels_of(color_mode)
+    return (*validation.positive_ints(image_size, "image_size", 2), channels)
+
+
+def _check_split(builder, split):
     try:
-        dataset = builder.as_dataset(split=split, shuffle_files=False)
-    except ValueError as error:
+        builder.info.splits[split]
+    except (KeyError, ValueError) as error:
         splits = ", ".join(
             f"{part} of {info.num_examples} images"
             for part, info in sorted(builder.info.splits.items())
         )
         raise ValueError(
-            f"split must be a split of {name}, which has {splits}; received: {split!r}."
+            f"split must be a split of {builder.name}, which has {splits}; received: {split!r}."
         ) from error
-    features = dict(builder.info.features or {})
-    return from_dataset(dataset, classes=getattr(features.get("label"), "names", None))
 
 
 def _builder(name, data_dir):

@@ -59,7 +59,8 @@ PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 RULES = {
     "family": (_is_text, "the name of a class of zoo.models"),
     "model": (lambda value: isinstance(value, dict), "a table of arguments of the family's class"),
-    "dataset": (_is_text, "the name of a data set of tensorflow-datasets"),
+    "dataset": (_is_text, "a data set of tensorflow-datasets, or 'folder:' and a path"),
+    "pictures": (lambda value: isinstance(value, dict), "a table of arguments of zoo.data.folder"),
     "batch_size": (_is_count, "an integer of at least 1"),
     "cycles": (
         lambda value: isinstance(value, list) and value and all(map(_is_cycle, value)),
@@ -100,7 +101,8 @@ class Recipe:
     Attributes:
         family: Class of ``zoo.models``, or the registered name of another class with Keras.
         model: Arguments of its constructor.
-        dataset: Training data, a name of tensorflow-datasets.
+        dataset: Training data, a name of tensorflow-datasets, or "folder:" and the path of a folder
+            of pictures.
         batch_size: Images in a batch. An epoch has n // batch_size steps.
         cycles: [epochs, learning rate, {attribute of the model: number}] of each cycle. The rate
             rises linearly over the first 2% of the cycle's steps and then falls to zero on a
@@ -113,6 +115,7 @@ class Recipe:
             never the test set.
         best: {"metric", "every"}: one of ``metrics`` is measured on the validation images every so
             many epochs and after the last one, and the best model is kept. None keeps the last one.
+        pictures: Arguments of ``zoo.data.folder`` by which pictures become images of one shape.
         binarize: "dynamic" draws binary pixels anew in each epoch, with the grey values as means;
             None trains on the grey values.
         precision: Dtype policy of Keras in training. The trained model is float32 in any case.
@@ -135,6 +138,7 @@ class Recipe:
     split: str = "train"
     validation: str | None = None
     best: dict | None = None
+    pictures: dict = field(default_factory=dict)
     binarize: str | None = "dynamic"
     precision: str = "float32"
     seed: int = 0
@@ -167,7 +171,7 @@ class Recipe:
         """Returns the grey or colour images of a split of the data set.
 
         Args:
-            split: A split of tensorflow-datasets.
+            split: A split of tensorflow-datasets, or of a folder as in ``zoo.data.named``.
             data_dir: Folder in which tensorflow-datasets keeps its data.
 
         Returns:
@@ -179,7 +183,7 @@ class Recipe:
         """
         from zoo import data
 
-        return data.tfds(self.dataset, split, data_dir)
+        return data.named(self.dataset, split, data_dir, self.pictures)
 
     def source(self, split: str, data_dir: str | None = None):
         """Returns a split of the data set as the model is trained on it, binarized or not.

@@ -141,6 +141,9 @@ class Fit:
     def read(self, path) -> np.ndarray:
         """Decodes a picture file.
 
+        Args:
+            path: The file, or a binary file object.
+
         Returns:
             uint8 ``(height, width, channels)``.
 
@@ -148,14 +151,19 @@ class Fit:
             FileNotFoundError: If there is no such file.
             ValueError: If the file is not a picture or is damaged.
         """
-        height, width, channels = self.shape
-        method = Image.Resampling[self.interpolation.upper()]
+        height, width, _ = self.shape
         with _opened(path) as picture:
             # A large JPEG file is decoded at a fraction of its size.
             picture.draft(None, (4 * width, 4 * height))
-            picture = _in_bytes(ImageOps.exif_transpose(picture), "L" if channels == 1 else "RGB")
-            resize = ImageOps.pad if self.pad else ImageOps.fit
-            return np.asarray(resize(picture, (width, height), method)).reshape(self.shape)
+            return self.fitted(ImageOps.exif_transpose(picture))
+
+    def fitted(self, picture: Image.Image) -> np.ndarray:
+        """Converts a decoded picture, uint8 ``(height, width, channels)``."""
+        height, width, channels = self.shape
+        picture = _in_bytes(picture, "L" if channels == 1 else "RGB")
+        resize = ImageOps.pad if self.pad else ImageOps.fit
+        method = Image.Resampling[self.interpolation.upper()]
+        return np.asarray(resize(picture, (width, height), method)).reshape(self.shape)
 
     def check(self, path) -> None:
         """Decodes a picture file, and raises the errors of ``read``."""
