@@ -9,6 +9,7 @@ import signal
 import sys
 import tempfile
 import time
+import warnings
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -208,7 +209,21 @@ def sample(name, n, labels, condition, seed, output, runtime):
     help="Change a setting of the recipe; VALUE is JSON or a word.",
 )
 @click.option("--dry-run", is_flag=True, help="Print the recipe in JSON and train nothing.")
+@click.option(
+    "--data",
+    metavar="FOLDER|tfds:NAME",
+    help="Train on these pictures. Sub-folders are classes.",
+)
+@click.option("--size", type=click.IntRange(4), help="Height and width of the images of --data.")
+@click.option(
+    "--channels", type=click.Choice(["1", "3"]), help="Grey or coloured images of --data."
+)
+@click.option("--pad", is_flag=True, help="Pad the pictures of --data instead of cropping them.")
+@click.option("--unconditional", is_flag=True, help="Leave the classes of --data unused.")
+@click.option("--strict", is_flag=True, help="Stop at a picture that cannot be read.")
 @described(
+    "zoo train dcgan --data pictures/",
+    "zoo train vae_mnist --data tfds:kmnist",
     "zoo train cvae_mnist",
     "zoo train cvae_mnist --dry-run",
     "zoo train mine.json --epochs 5",
@@ -217,21 +232,35 @@ def sample(name, n, labels, condition, seed, output, runtime):
     paths=f"Keys of --set: {SETTINGS}.  `python -m pydoc zoo.recipes.Recipe` describes them; "
     "model.KEY is an argument of the class in zoo.models.",
 )
-def train(name, epochs, run_dir, resume, data_dir, settings, dry_run):
-    """Train a model by a named recipe, or by a recipe in a JSON file.
+def train(name, epochs, run_dir, resume, data_dir, settings, dry_run, data, **pictures):
+    """Train a model by a named recipe, by a recipe in a JSON file, or on your own pictures.
 
-    The named models of `zoo list` have recipes of the same names.
+    The named models of `zoo list` have recipes of the same names. With --data a family of models is
+    trained with settings that suit the pictures: gan, dcgan, vae, cvae, realnvp or glow; or a
+    recipe on other pictures than its own. A tenth of the pictures is held out.
 
     With --resume a run continues with its own recipe, from its last checkpoint. More --epochs than
     the recipe has extend the run, finished or not: another cycle follows, with the learning rate of
     the last one.
     """
-    is_file = name.endswith(".json")
-    recipe = recipes.read(name) if is_file else recipes.named(name)
-    run_dir = Path(run_dir or Path("runs") / (Path(name).stem if is_file else name))
+    is_file, of_family = name.endswith(".json"), name in recipes.FAMILIES
+    if not data and (of_family or any(pictures.values())):
+        raise click.UsageError(
+            "--data must name the pictures of a family of models, and of the options for pictures; "
+            "received: no --data."
+        )
+    named = None
+    if not of_family:
+        named = recipes.read(name) if is_file else recipes.named(name)
+    run_name = Path(name).stem if is_file else name
+    if data:
+        run_name = Path(data.removeprefix("tfds:")).resolve().name
+    run_dir = Path(run_dir or Path("runs") / run_name)
     if resume:
-        recipe = continued(recipe, run_dir, epochs, settings)
+        family = named.family if named else recipes.FAMILIES[name][0]
+        recipe = continued(family, run_dir, epochs, settings)
     else:
+        recipe = on_pictures(named or name, data, data_dir, **pictures) if data else named
         recipe = changed(recipe, settings)
         if epochs:
             recipe = dataclasses.replace(recipe, cycles=[[epochs, *recipe.cycles[0][1:]]])
@@ -247,21 +276,70 @@ def train(name, epochs, run_dir, resume, data_dir, settings, dry_run):
     click.echo(f"Trained: {training.Run(run_dir).model}")
 
 
-def continued(named, run_dir, epochs, settings):
+def on_pictures(chosen, given, data_dir, size, channels, pad, unconditional, strict):
+    """Returns a recipe on pictures of the user, and prints a description of them.
+
+    Args:
+        chosen: A recipe, or the name of a family.
+        given: A folder, or "tfds:" and a name of tensorflow-datasets.
+        data_dir: Folder in which tensorflow-datasets keeps its data.
+        size: Height and width of the images, or None.
+        channels: "1", "3" or None.
+        pad: Whether pictures are padded instead of cropped.
+        unconditional: Whether the classes are left unused.
+        strict: Whether a picture that cannot be read is an error.
+    """
+    with quiet():
+        from zoo import data
+    name = given.removeprefix("tfds:")
+    dataset = name if name != given else f"{data.FOLDER}{given}"
+    pictures = {"labels": None} if unconditional else {}
+    if isinstance(chosen, recipes.Recipe):
+        pictures |= data.shape_settings(chosen.model.get("image_shape", (28, 28, 1)))
+    if size:
+        pictures["image_size"] = [size, size]
+    if channels:
+        pictures["color_mode"] = "grayscale" if channels == "1" else "rgb"
+    pictures |= {"pad_to_aspect_ratio": True} if pad else {}
+    splits = data.splits(dataset, data_dir)
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always", UserWarning)
+        source = data.named(
+            dataset, splits["train"], data_dir, pictures | ({"strict": True} if strict else {})
+        )
+    for one in warned:
+        click.echo(str(one.message), err=True)
+    pictures |= data.shape_settings(source.image_shape)
+    described = (dataset, pictures, source, splits)
+    if isinstance(chosen, recipes.Recipe):
+        recipe = recipes.of_recipe(chosen, *described)
+    else:
+        recipe = recipes.of_family(chosen, *described, labels=not unconditional)
+    height, width, channels = source.image_shape
+    classes = recipe.pictures.get("class_names")
+    click.echo(
+        f"{given}: {len(source)} {'grey' if channels == 1 else 'coloured'} images of "
+        f"{width}x{height} pixels for training"
+        + (f", of {len(classes)} classes: {', '.join(classes[:10])}." if classes else "."),
+        err=True,
+    )
+    return recipe
+
+
+def continued(family, run_dir, epochs, settings):
     """Returns the recipe with which a run continues, and prints the progress of the run.
 
     Raises:
-        ValueError: If the run is of another family than the named recipe.
+        ValueError: If the run is of another family.
     """
     with quiet():
         from zoo import training
     run = training.Run(run_dir)
     recipe = changed(run.read_recipe(), settings)
     run.check_continues(recipe)
-    if recipe.family != named.family:
+    if recipe.family != family:
         raise ValueError(
-            f"family must be {recipe.family}, that of the run in {run_dir}; received: "
-            f"{named.family}."
+            f"family must be {recipe.family}, that of the run in {run_dir}; received: {family}."
         )
     if epochs:
         recipe = training.extended(recipe, epochs)

@@ -3,12 +3,13 @@
 from zoo.data.convert import get
 from zoo.data.folder import folder
 from zoo.data.memory import MemorySource
-from zoo.data.named import named
+from zoo.data.named import FOLDER, named, shape_settings, splits
 from zoo.data.source import Source
 from zoo.data.tfds import tfds
 from zoo.data.views import Binarized, WithPatch, for_model, with_shape_of
 
 __all__ = [
+    "FOLDER",
     "Binarized",
     "MemorySource",
     "Source",
@@ -17,6 +18,8 @@ __all__ = [
     "for_model",
     "get",
     "named",
+    "shape_settings",
+    "splits",
     "tfds",
     "with_shape_of",
 ]

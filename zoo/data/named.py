@@ -1,11 +1,10 @@
 """Data sets by name: tensorflow-datasets and folders of pictures."""
 
-import functools
 import json
 
-from zoo.data.folder import folder
+from zoo.data.folder import CHANNELS, folder
 from zoo.data.source import Source
-from zoo.data.tfds import tfds
+from zoo.data.tfds import split_names, tfds
 
 FOLDER = "folder:"
 # Share of the pictures of a folder that is held out.
@@ -34,12 +33,48 @@ def named(
         raise ValueError(
             f"split of a folder must be 'train', 'validation' or 'test'; received: {split!r}."
         )
-    training, held_out = _subsets(dataset.removeprefix(FOLDER), json.dumps(pictures or {}))
+    training, held_out = _subsets(dataset.removeprefix(FOLDER), pictures or {})
     return training if split == "train" else held_out
 
 
-# Both subsets come from one pass over the files.
-@functools.lru_cache(maxsize=1)
+def splits(dataset: str, data_dir: str | None = None) -> dict:
+    """Returns the splits of a data set of which only the name is known.
+
+    Returns:
+        {role: name} of the roles "train", "validation" and "test". The validation images are the
+        last tenth of the split "train". They are in the role of the test images if the data set has
+        no split "test".
+
+    Raises:
+        FileNotFoundError: As ``named``.
+        ValueError: As ``named``.
+    """
+    if dataset.startswith(FOLDER):
+        return {"train": "train", "validation": "validation", "test": "test"}
+    held_out = "train[90%:]"
+    test = "test" if "test" in split_names(dataset, data_dir) else held_out
+    return {"train": "train[:90%]", "validation": held_out, "test": test}
+
+
+# The subsets of the folder that was read last, by the arguments that it was read with: both come
+# from one pass over the files.
+_last = {}
+
+
 def _subsets(directory, pictures):
-    settings = json.loads(pictures)
-    return folder(directory, **settings, validation_split=HELD_OUT, subset="both")
+    key = directory, json.dumps(pictures, sort_keys=True)
+    if key not in _last:
+        subsets = folder(directory, **pictures, validation_split=HELD_OUT, subset="both")
+        _last.clear()
+        _last[key] = subsets
+        # The same arguments with the shape that was found.
+        found = pictures | shape_settings(subsets[0].image_shape)
+        _last[directory, json.dumps(found, sort_keys=True)] = subsets
+    return _last[key]
+
+
+def shape_settings(image_shape: tuple) -> dict:
+    """Returns the arguments of ``zoo.data.folder`` that give images of a shape."""
+    height, width, channels = image_shape
+    modes = {channels: mode for mode, channels in CHANNELS.items()}
+    return {"image_size": [height, width], "color_mode": modes[channels]}

@@ -73,6 +73,16 @@ def tfds(
     return from_dataset(builder.as_dataset(split=split, shuffle_files=False), classes=classes)
 
 
+def split_names(name: str, data_dir: str | None = None) -> list[str]:
+    """Returns the names of the splits of a data set.
+
+    Arguments and errors as in ``tfds``.
+    """
+    builder = _builder(name, data_dir)
+    _prepare(builder)
+    return sorted(builder.info.splits)
+
+
 def _shape(stored, image_size, color_mode):
     """Returns the shape of the images, from the arguments or from that of the data set."""
     height, width, channels = stored

@@ -55,14 +55,14 @@ class Splits:
 
     @classmethod
     def of_recipe(
-        cls, recipe, data_dir=None, test="test", features=None, features_name=""
+        cls, recipe, data_dir=None, test=None, features=None, features_name=""
     ) -> "Splits":
         """Returns the splits of a recipe's data set.
 
         Args:
             recipe: The recipe.
             data_dir: Folder in which tensorflow-datasets keeps its data.
-            test: Split in the role of the test images.
+            test: Split in the role of the test images. Defaults to that of the recipe.
             features: The classifier whose features metrics use. None is the one that is shipped for
                 the data set, if there is one.
             features_name: As in the constructor.
@@ -71,7 +71,7 @@ class Splits:
             features_name = shipped_name(recipe.dataset)
         return cls(
             lambda split: recipe.images(split, data_dir),
-            {"test": test, "train": recipe.split, "validation": recipe.validation},
+            {"test": test or recipe.test, "train": recipe.split, "validation": recipe.validation},
             recipe.prepared,
             lambda: shipped(recipe.dataset) if features is None else features,
             features_name,

@@ -3,7 +3,6 @@
 import math
 from dataclasses import replace
 
-from zoo.catalog import nearest
 from zoo.recipes.papers import GLOW, GOODFELLOW, KINGMA, RADFORD, REALNVP, SOHN
 from zoo.recipes.recipe import MUON, Recipe
 
@@ -65,6 +64,7 @@ def _vae(shape, few):
         "optimizer_arguments": MUON | {"exclude_layers": ["linear"]},
         "rate": 0.006,
         "steps": 6_000,
+        "metrics": {"nll": {"samples": 100}},
         "paper": KINGMA,
     }
 
@@ -79,6 +79,7 @@ def _glow(shape, few):
         "model": {"steps": [4] * count, "filters": 64, "dequantization": "variational"},
         "rate": 0.001,
         "steps": 8_000,
+        "metrics": {"bits_per_dim": {}},
         "paper": GLOW,
     }
 
@@ -89,6 +90,7 @@ def _realnvp(shape, few):
         "model": {"scales": count + 1, "dequantization": "variational"},
         "rate": 0.001,
         "steps": 8_000,
+        "metrics": {"bits_per_dim": {}},
         "paper": REALNVP,
     }
 
@@ -105,7 +107,9 @@ FAMILIES = {
 }
 
 
-def of_family(family: str, dataset: str, pictures: dict, source, *, labels: bool = True) -> Recipe:
+def of_family(
+    family: str, dataset: str, pictures: dict, source, splits: dict, *, labels: bool = True
+) -> Recipe:
     """Returns a recipe of a family of models for pictures.
 
     Args:
@@ -113,90 +117,80 @@ def of_family(family: str, dataset: str, pictures: dict, source, *, labels: bool
         dataset: As in ``Recipe``.
         pictures: As in ``Recipe``.
         source: The training images, a ``zoo.data.Source``.
+        splits: {"train", "validation" and "test": name of the split}.
         labels: Whether the model is conditional on the labels of the images, if they have any.
             "cvae" always is, and "vae" never.
 
     Raises:
-        ValueError: If there is no such family, there are too few pictures, or there are no two
-            classes for a conditional model.
+        ValueError: If there are too few pictures, or no two classes for a conditional model.
     """
-    if family not in FAMILIES:
-        raise ValueError(f"There is no family {family!r}{nearest(family, FAMILIES)}.")
-    classes = _conditions(family, source, labels)
     if len(source) < FEWEST:
         raise ValueError(
-            f"{dataset} must have at least {FEWEST} pictures for training; received: "
-            f"{len(source)}."
+            f"There must be at least {FEWEST} pictures for training; received: {len(source)}."
         )
     name, settings_of = FAMILIES[family]
     settings = settings_of(source.image_shape, len(source) < MANY)
     batch_size = 64 if len(source) >= 640 else 16
     epochs = math.ceil(settings.pop("steps") / (len(source) // batch_size))
-    model = settings.pop("model") | {"image_shape": list(source.image_shape)}
+    conditional = family == "cvae" or (labels and family != "vae" and bool(source.classes))
+    if conditional and family in ("gan", "dcgan"):
+        settings["metrics"] = {"nearest_neighbor": {}}
     return Recipe(
         family=name,
-        model=model | ({"num_classes": len(classes)} if classes else {}),
         dataset=dataset,
-        pictures=pictures | ({"class_names": list(classes)} if classes else {"labels": None}),
         batch_size=batch_size,
         cycles=[[epochs, settings.pop("rate"), {}]],
         binarize=None,
-        validation="validation",
+        **_of_images(settings.pop("model"), pictures, source, splits, conditional),
         **settings,
     )
 
 
-def _conditions(family, source, labels):
-    """Returns the names of the classes that a model is conditional on, or None."""
-    if family == "vae" or not labels and family != "cvae":
-        return None
-    if family == "cvae" and not source.classes:
-        raise ValueError(
-            "The pictures must be in sub-folders, one for each class, for a cvae; received: none. "
-            "A vae needs no classes."
-        )
-    if source.classes and len(source.classes) < 2:
-        raise ValueError(
-            "The pictures must have at least 2 classes for a conditional model; received: 1, "
-            f"{source.classes[0]}. Train with --unconditional, or a vae."
-        )
-    return source.classes
+def of_recipe(recipe: Recipe, dataset: str, pictures: dict, source, splits: dict) -> Recipe:
+    """Returns a recipe on other images than its own, with networks for their shape.
 
-
-def of_recipe(recipe: Recipe, dataset: str, pictures: dict, source) -> Recipe:
-    """Returns a recipe on other images than its own, with the networks for their shape.
+    Metrics that need a classifier of the recipe's own data set are left out.
 
     Args:
         recipe: The recipe.
         dataset: As in ``Recipe``.
         pictures: As in ``Recipe``.
         source: The training images, a ``zoo.data.Source``.
+        splits: As in ``of_family``.
 
     Raises:
-        ValueError: If the model is conditional and the images have no labels.
+        ValueError: If the model is conditional and there are no two classes.
     """
-    conditional = "num_classes" in recipe.model
-    if conditional and not source.classes:
-        raise ValueError(
-            "The pictures must be in sub-folders, one for each class, for a conditional model; "
-            "received: none."
-        )
-    model = recipe.model | {"image_shape": list(source.image_shape)}
-    if conditional:
-        model["num_classes"] = len(source.classes)
-        pictures = pictures | {"class_names": list(source.classes)}
-    else:
-        pictures = pictures | {"labels": None}
+    general = ("nll", "bits_per_dim", "nearest_neighbor")
     return replace(
         recipe,
-        model=model,
         dataset=dataset,
-        pictures=pictures,
-        split="train",
-        validation="validation",
+        batch_size=min(recipe.batch_size, len(source)),
         best=None,
-        metrics={},
+        metrics={name: recipe.metrics[name] for name in general if name in recipe.metrics},
         anchors={},
-        paper=recipe.paper,
-        batch_size=min(recipe.batch_size, max(1, len(source) // 8)),
+        **_of_images(recipe.model, pictures, source, splits, "num_classes" in recipe.model),
     )
+
+
+def _of_images(model, pictures, source, splits, conditional) -> dict:
+    """Returns the fields of a recipe that the images decide."""
+    model = model | {"image_shape": list(source.image_shape)}
+    pictures = pictures | {"labels": None}
+    if conditional:
+        names = source.classes or ()
+        if len(names) < 2:
+            raise ValueError(
+                "The pictures of a conditional model must be in sub-folders of at least 2 classes; "
+                f"received: {f'1 class, {names[0]}' if names else 'no sub-folders'}. A vae, or "
+                "--unconditional, needs no classes."
+            )
+        model |= {"num_classes": len(names)}
+        pictures |= {"labels": "inferred", "class_names": list(names)}
+    return {
+        "model": model,
+        "pictures": pictures,
+        "split": splits["train"],
+        "validation": splits["validation"],
+        "test": splits["test"],
+    }

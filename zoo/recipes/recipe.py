@@ -74,6 +74,7 @@ RULES = {
         lambda value: value is None or _is_text(value),
         "a split of tensorflow-datasets or null",
     ),
+    "test": (_is_text, "a split of tensorflow-datasets"),
     "best": (
         lambda value: value is None or _is_best(value),
         "null or a table of metric, a name, and every, an integer of at least 1",
@@ -113,6 +114,7 @@ class Recipe:
         split: Split of the data set that the model is trained on.
         validation: Split by which the best epoch and the bandwidth of a Parzen window are chosen;
             never the test set.
+        test: Split that the metrics are measured on.
         best: {"metric", "every"}: one of ``metrics`` is measured on the validation images every so
             many epochs and after the last one, and the best model is kept. None keeps the last one.
         pictures: Arguments of ``zoo.data.folder`` by which pictures become images of one shape.
@@ -137,6 +139,7 @@ class Recipe:
     optimizer_arguments: dict = field(default_factory=dict)
     split: str = "train"
     validation: str | None = None
+    test: str = "test"
     best: dict | None = None
     pictures: dict = field(default_factory=dict)
     binarize: str | None = "dynamic"
