@@ -221,6 +221,14 @@ def sample(name, n, labels, condition, seed, output, runtime):
 @click.option("--pad", is_flag=True, help="Pad the pictures of --data instead of cropping them.")
 @click.option("--unconditional", is_flag=True, help="Leave the classes of --data unused.")
 @click.option("--strict", is_flag=True, help="Stop at a picture that cannot be read.")
+@click.option(
+    "--minutes",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Train for so long, with as many steps as this machine can do.",
+)
+@click.option(
+    "--from", "start", metavar="MODEL", help="Start from the weights of a model, by name or path."
+)
 @described(
     "zoo train dcgan --data pictures/",
     "zoo train vae_mnist --data tfds:kmnist",
@@ -232,7 +240,9 @@ def sample(name, n, labels, condition, seed, output, runtime):
     paths=f"Keys of --set: {SETTINGS}.  `python -m pydoc zoo.recipes.Recipe` describes them; "
     "model.KEY is an argument of the class in zoo.models.",
 )
-def train(name, epochs, run_dir, resume, data_dir, settings, dry_run, data, **pictures):
+def train(
+    name, epochs, run_dir, resume, data_dir, settings, dry_run, data, minutes, start, **pictures
+):
     """Train a model by a named recipe, by a recipe in a JSON file, or on your own pictures.
 
     The named models of `zoo list` have recipes of the same names. With --data a family of models is
@@ -264,15 +274,21 @@ def train(name, epochs, run_dir, resume, data_dir, settings, dry_run, data, **pi
         recipe = changed(recipe, settings)
         if epochs:
             recipe = dataclasses.replace(recipe, cycles=[[epochs, *recipe.cycles[0][1:]]])
+    if minutes and (epochs or resume):
+        raise click.UsageError(
+            "--minutes must stand without --epochs and --resume; received: both."
+        )
     if dry_run:
         click.echo(recipe.to_json(), nl=False)
         return
     with quiet():
         from zoo import training
 
-    training.train(
-        recipe, run_dir, resume=resume, data_dir=data_dir, verbose=1 if sys.stdout.isatty() else 2
-    )
+        start = loading.find(start).load("keras") if start else None
+        if minutes:
+            recipe = training.in_minutes(recipe, minutes, data_dir)
+    verbose = 1 if sys.stdout.isatty() else 2
+    training.train(recipe, run_dir, resume=resume, start=start, data_dir=data_dir, verbose=verbose)
     click.echo(f"Trained: {training.Run(run_dir).model}")
 
 

@@ -13,11 +13,11 @@ from zoo.data import for_model, get
 from zoo.export import calibration, next_version, saved_model, tflite
 from zoo.inference.litert import LiteRT
 from zoo.inference.methods import from_card
+from zoo.inference.sheet import sample_sheet
 from zoo.inference.validation import short
 from zoo.models.base import ImageModel
 from zoo.publishing import models_config, page, warmup
 from zoo.publishing.card import card_of, versions
-from zoo.publishing.sheet import sample_sheet
 from zoo.publishing.weights import shippable
 from zoo.utils import image_files
 from zoo.utils.atomic import atomic_write, new_folder, plain_write_errors

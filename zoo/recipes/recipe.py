@@ -69,6 +69,10 @@ RULES = {
     "paper": (lambda value: value is None or _is_text(value), "a text or null"),
     "optimizer": (_is_text, "the name of an optimizer of Keras"),
     "optimizer_arguments": (lambda value: isinstance(value, dict), "a table of arguments"),
+    "steps_per_epoch": (
+        lambda value: value is None or _is_count(value),
+        "an integer of at least 1 or null",
+    ),
     "split": (_is_text, "a split of tensorflow-datasets, for example 'train[:50000]'"),
     "validation": (
         lambda value: value is None or _is_text(value),
@@ -104,13 +108,14 @@ class Recipe:
         model: Arguments of its constructor.
         dataset: Training data, a name of tensorflow-datasets, or "folder:" and the path of a folder
             of pictures.
-        batch_size: Images in a batch. An epoch has n // batch_size steps.
+        batch_size: Images in a batch.
         cycles: [epochs, learning rate, {attribute of the model: number}] of each cycle. The rate
             rises linearly over the first 2% of the cycle's steps and then falls to zero on a
             cosine; the attributes are set during that cycle alone.
         paper: Paper that the model reproduces.
         optimizer: Class of ``keras.optimizers``.
         optimizer_arguments: Its arguments except for the learning rate.
+        steps_per_epoch: Steps in an epoch. None is n // batch_size: each image is used once.
         split: Split of the data set that the model is trained on.
         validation: Split by which the best epoch and the bandwidth of a Parzen window are chosen;
             never the test set.
@@ -137,6 +142,7 @@ class Recipe:
     paper: str | None = None
     optimizer: str = "Adam"
     optimizer_arguments: dict = field(default_factory=dict)
+    steps_per_epoch: int | None = None
     split: str = "train"
     validation: str | None = None
     test: str = "test"

@@ -4,9 +4,14 @@ import time
 
 import keras
 
-from zoo import evaluation
+from zoo import data, evaluation
+from zoo.inference.sheet import sample_sheet
 from zoo.recipes import Recipe
 from zoo.training.run import Run
+from zoo.utils import image_files
+
+# Number of sheets of samples in a training.
+SHEETS = 20
 
 
 class Checkpoint(keras.callbacks.Callback):
@@ -50,3 +55,31 @@ class KeepBest(keras.callbacks.Callback):
         before = [line[metric] for line in self.run.history() if metric in line]
         if all(evaluation.better(metric, logs[metric], value) for value in before):
             self.run.save(self.model, self.run.best)
+
+
+class Samples(keras.callbacks.Callback):
+    """Writes a sheet of samples from the same seeds after every few epochs.
+
+    Args:
+        run: Folder of the run, in which the sheets are ``samples/epoch_0001.png`` and so on.
+        recipe: Its recipe. Each twentieth of its epochs has a sheet, and each epoch if it has less.
+        source: Training images, of which a model that completes images takes its conditions.
+    """
+
+    def __init__(self, run: Run, recipe: Recipe, source: data.Source):
+        super().__init__()
+        self.run, self.last, self.source = run, recipe.epochs, source
+        self.every = max(1, recipe.epochs // SHEETS)
+
+    def on_train_begin(self, logs=None):
+        """Finds the conditions that the model takes."""
+        if self.model.condition_at:
+            self.source = data.for_model(self.source, self.model)
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Writes a sheet after every so many epochs, and after the last one."""
+        if ((epoch + 1) % self.every and epoch + 1 < self.last) or not self.model.has("sample"):
+            return
+        self.run.samples.mkdir(exist_ok=True)
+        sheet = sample_sheet(self.model, self.source)
+        image_files.write(sheet, self.run.samples / f"epoch_{epoch + 1:04}.png")

@@ -25,6 +25,7 @@ class Run:
         best: best.keras, the model with the best value on the validation images so far.
         model: model.keras, the trained model.
         logs: TensorBoard's logs.
+        samples: Sheets of samples that were drawn during the training.
     """
 
     def __init__(self, folder):
@@ -34,6 +35,7 @@ class Run:
         self.best = self.folder / "best.keras"
         self.model = self.folder / "model.keras"
         self.logs = self.folder / "logs"
+        self.samples = self.folder / "samples"
         self._history = self.folder / "history.jsonl"
 
     def write_recipe(self, recipe: Recipe) -> None:

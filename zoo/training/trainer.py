@@ -15,7 +15,7 @@ from zoo.catalog import nearest
 from zoo.models.base import ImageModel
 from zoo.models.precision import policy_scope
 from zoo.recipes import Recipe
-from zoo.training.callbacks import Checkpoint, KeepBest
+from zoo.training.callbacks import Checkpoint, KeepBest, Samples
 from zoo.training.run import Run
 from zoo.training.schedules import Cycles
 from zoo.utils.atomic import plain_write_errors
@@ -116,7 +116,13 @@ def extended(recipe: Recipe, epochs: int) -> Recipe:
 
 
 def train(
-    recipe: Recipe, run_dir, *, resume: bool = False, data_dir: str | None = None, verbose="auto"
+    recipe: Recipe,
+    run_dir,
+    *,
+    resume: bool = False,
+    start: keras.Model | None = None,
+    data_dir: str | None = None,
+    verbose="auto",
 ) -> keras.Model:
     """Trains a recipe, with a checkpoint after each epoch.
 
@@ -126,6 +132,8 @@ def train(
         resume: Whether to continue from the run's checkpoint, which gives the weights of an
             uninterrupted training. The recipe must be that of the run, perhaps with more cycles
             after its own, see ``extended``.
+        start: Model whose weights the training starts from, with the networks of the recipe.
+            Defaults to None, random weights.
         data_dir: Folder in which tensorflow-datasets keeps its data.
         verbose: As in ``keras.Model.fit``.
 
@@ -145,7 +153,7 @@ def train(
             f"{run.folder} holds a run: continue it with --resume, or name another --run-dir."
         )
     with policy_scope(recipe.precision):
-        Training(recipe, run, data_dir).run_to_the_end(resume, verbose)
+        Training(recipe, run, data_dir, start).run_to_the_end(resume, verbose)
     return run.trained_model()
 
 
@@ -156,10 +164,11 @@ class Training:
         recipe: The recipe.
         run: Folder of the run.
         data_dir: Folder in which tensorflow-datasets keeps its data.
+        start: As in ``train``.
     """
 
-    def __init__(self, recipe: Recipe, run: Run, data_dir):
-        self.recipe, self.run = recipe, run
+    def __init__(self, recipe: Recipe, run: Run, data_dir, start=None):
+        self.recipe, self.run, self.start = recipe, run, start
         # The values outside the cycles that change them.
         changed = {name for _, _, changes in recipe.cycles for name in changes}
         self.defaults = {name: _argument(recipe, name) for name in changed}
@@ -170,8 +179,10 @@ class Training:
         splits = evaluation.Splits.of_recipe(recipe, data_dir, test=recipe.validation)
         self.images, self.source = splits.images("train"), splits.source("train")
         self.steps = self.images.steps_per_epoch(recipe.batch_size)
+        self.steps = recipe.steps_per_epoch or self.steps
         self.callbacks = [
             Checkpoint(run),
+            Samples(run, recipe, self.source),
             keras.callbacks.TensorBoard(run.logs, write_graph=False),
         ]
         if recipe.best:
@@ -202,7 +213,10 @@ class Training:
     def _model(self, resume):
         if not (resume and self.run.checkpoint.exists()):
             model = build(self.recipe, self.steps)
-            model.adapt(self.images)
+            if self.start is None:
+                model.adapt(self.images)
+            else:
+                copy_weights(self.start, model)
             return model
         model = keras.saving.load_model(self.run.checkpoint)
         # The checkpoint's schedules end where the run ended before.
@@ -215,11 +229,30 @@ class Training:
             model.fit(
                 self.source,
                 batch_size=self.recipe.batch_size,
+                steps_per_epoch=self.steps,
                 epochs=end,
                 initial_epoch=done,
                 callbacks=self.callbacks,
                 verbose=verbose,
             )
+
+
+def copy_weights(start, model) -> None:
+    """Copies the weights of a model to one with the same networks.
+
+    Raises:
+        ValueError: If the networks differ.
+    """
+    weights = start.get_weights()
+    shapes = [[weight.shape for weight in part] for part in (weights, model.get_weights())]
+    if type(start) is not type(model) or shapes[0] != shapes[1]:
+        raise ValueError(
+            f"from must be a {type(model).__name__} with the networks of the recipe, images of "
+            f"{model.image_shape} and {model.num_classes or 'no'} labels; received: a "
+            f"{type(start).__name__} with images of {start.image_shape} and "
+            f"{start.num_classes or 'no'} labels."
+        )
+    model.set_weights(weights)
 
 
 def _validate_model(recipe, changes):
