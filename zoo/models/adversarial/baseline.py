@@ -17,8 +17,9 @@ class BaselineDCGAN(AdversarialModel):
         image_shape: tuple. (height, width, channels) of the images, whose height and width must be
             multiples of 4. Defaults to (28, 28, 1).
         latent_dim: int. Length of z. Defaults to 128.
-        **training: ``objective``, ``discriminator_steps``, ``instance_noise``, ``ema``, ``seed``
-            and ``name`` as in ``zoo.models.adversarial.model.AdversarialModel``.
+        **training: ``objective``, ``discriminator_steps``, ``instance_noise``,
+            ``augmentations``, ``ema``, ``seed`` and ``name`` as in
+            ``zoo.models.adversarial.model.AdversarialModel``.
 
     Reference:
         https://keras.io/examples/generative/conditional_gan

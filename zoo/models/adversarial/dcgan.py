@@ -55,8 +55,9 @@ class DCGAN(AdversarialModel):
             None.
         discriminator: keras.Model. Discriminator to use instead of the one described above.
             Defaults to None.
-        **training: ``objective``, ``discriminator_steps``, ``instance_noise``, ``ema``, ``seed``
-            and ``name`` as in ``zoo.models.adversarial.model.AdversarialModel``.
+        **training: ``objective``, ``discriminator_steps``, ``instance_noise``,
+            ``augmentations``, ``ema``, ``seed`` and ``name`` as in
+            ``zoo.models.adversarial.model.AdversarialModel``.
 
     Example:
     ```python

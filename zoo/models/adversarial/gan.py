@@ -32,8 +32,9 @@ class GAN(AdversarialModel):
             Defaults to None.
         discriminator: keras.Model. Discriminator to use instead of the one described by ``maxout``
             and ``dropout``. Defaults to None.
-        **training: ``objective``, ``discriminator_steps``, ``instance_noise``, ``ema``, ``seed``
-            and ``name`` as in ``zoo.models.adversarial.model.AdversarialModel``.
+        **training: ``objective``, ``discriminator_steps``, ``instance_noise``,
+            ``augmentations``, ``ema``, ``seed`` and ``name`` as in
+            ``zoo.models.adversarial.model.AdversarialModel``.
 
     Example:
     ```python

@@ -9,7 +9,7 @@ from keras import ops
 
 from zoo.inference import methods, validation
 from zoo.models import base, batches
-from zoo.models.adversarial import objectives
+from zoo.models.adversarial import augmentation, objectives
 from zoo.models.generative import GenerativeModel
 
 REPLACED = {
@@ -74,6 +74,9 @@ class AdversarialModel(methods.Decodes, GenerativeModel):
             its own slice of the batch. Defaults to 1.
         instance_noise: float. Standard deviation of the normal noise that is added to all inputs of
             D in training (Sønderby et al. 2016). Defaults to 0.0.
+        augmentations: tuple of str. Random changes of all inputs of D in training, "color",
+            "cutout", "flip" and "translation", for data sets of a few thousand images or less, see
+            ``zoo.models.adversarial.augmentation``. Defaults to ().
         ema: float. Decay rate of the exponential moving average of the generator's weights, with
             which ``sample`` computes images. With None it uses the weights themselves. Defaults to
             None.
@@ -100,6 +103,7 @@ class AdversarialModel(methods.Decodes, GenerativeModel):
         objective="non_saturating",
         discriminator_steps=1,
         instance_noise=0.0,
+        augmentations=(),
         ema=None,
         seed=0,
         name=None,
@@ -116,6 +120,7 @@ class AdversarialModel(methods.Decodes, GenerativeModel):
             discriminator_steps, "discriminator_steps"
         )
         self.instance_noise, self.ema = instance_noise, ema
+        self.augmentations = augmentation.get(augmentations)
         self.check_network(generator, "generator", (self.latent_dim,), self.image_shape)
         self.check_network(discriminator, "discriminator", self.image_shape, ())
         self.objective.validate(discriminator)
@@ -231,8 +236,8 @@ class AdversarialModel(methods.Decodes, GenerativeModel):
         with _statistics_kept(self.generator):
             generated = self.generate(z, labels, training=True)
         real, generated = (
-            self._with_noise(real, *moment, 0),
-            self._with_noise(generated, *moment, 1),
+            self._as_input(real, *moment, 0),
+            self._as_input(generated, *moment, 1),
         )
         with tf.GradientTape() as tape:
             losses = self.objective.discriminator_loss(
@@ -247,7 +252,7 @@ class AdversarialModel(methods.Decodes, GenerativeModel):
 
     def _update_generator(self, z, labels, moment):
         with tf.GradientTape() as tape, _statistics_kept(self.discriminator):
-            generated = self._with_noise(self.generate(z, labels, training=True), *moment, 1)
+            generated = self._as_input(self.generate(z, labels, training=True), *moment, 1)
             loss = ops.mean(
                 self.objective.generator_loss(self._bound(labels, training=True), generated)
             )
@@ -350,11 +355,15 @@ class AdversarialModel(methods.Decodes, GenerativeModel):
             "objective": keras.saving.serialize_keras_object(self.objective),
             "discriminator_steps": self.discriminator_steps,
             "instance_noise": self.instance_noise,
+            "augmentations": self.augmentations,
             "ema": self.ema,
         }
 
-    def _with_noise(self, images, *moment):
-        """Adds the instance noise of a training step to images."""
+    def _as_input(self, images, *moment):
+        """Changes images to inputs of D in training: augments them and adds instance noise."""
+        if self.augmentations:
+            seed = self.noise_seed(*moment, 0)
+            images = augmentation.apply(self.augmentations, images, seed)
         if not self.instance_noise:
             return images
         return images + self.instance_noise * self.noise(tf.shape(images), *moment)
