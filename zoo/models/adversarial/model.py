@@ -9,7 +9,7 @@ from keras import ops
 
 from zoo.inference import methods, validation
 from zoo.models import base, batches
-from zoo.models.adversarial import augmentation, objectives
+from zoo.models.adversarial import augmentation, objectives, projection
 from zoo.models.generative import GenerativeModel
 
 REPLACED = {
@@ -348,6 +348,40 @@ class AdversarialModel(methods.Decodes, GenerativeModel):
             ValueError: If an argument is not as above.
         """
         return -self.discriminate(images, labels)
+
+    def project(
+        self, images, labels=None, *, starts=64, steps=200, learning_rate=0.05, seed=0
+    ) -> np.ndarray:
+        """Finds the z whose images are nearest to given ones, because a GAN has no encoder.
+
+        The mean squared error between decode(z) and an image is minimized by gradient descent in z,
+        from the nearest of several random z.
+
+        Args:
+            images: float ``(n, height, width, channels)`` in [0, 1].
+            labels: One label for all images, or n labels. A conditional model needs them.
+            starts: Number of random z. Defaults to 64.
+            steps: Number of steps of Adam. Defaults to 200.
+            learning_rate: Its first learning rate. Defaults to 0.05.
+            seed: Seed of the first random z. Defaults to 0.
+
+        Returns:
+            float32 ``(n, latent_dim)``.
+
+        Raises:
+            ValueError: If an argument is not as above.
+        """
+        images = self._images(images)["images"]
+        given = self._conditioning(len(images), labels, None)
+        return projection.project(
+            self,
+            images,
+            given.get("label"),
+            validation.positive_int(starts, "starts"),
+            validation.positive_int(steps, "steps"),
+            validation.positive_number(learning_rate, "learning_rate"),
+            seed,
+        )
 
     def get_config(self):
         """Returns the arguments of the constructor, except the networks of a family."""
