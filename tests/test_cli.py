@@ -443,9 +443,13 @@ def test_int8_of_a_gan_needs_no_data(tmp_path):
         (
             ["sample", "cvae_mnist", "--labels", "0-x"],
             2,
-            "'0-x' is not a list of labels: write 7, 0-9 or 1,4",
+            "--labels must be as 7, 0-9 or 1,4; received: '0-x'",
         ),
-        (["sample", "cvae_mnist", "--labels", "9-0"], 2, "empty range"),
+        (
+            ["sample", "cvae_mnist", "--labels", "9-0"],
+            2,
+            "must have the lower label first; received: '9-0'",
+        ),
         (
             ["sample", "cvae_mnist", "--labels", "10"],
             2,

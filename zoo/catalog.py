@@ -67,6 +67,11 @@ class Card:
     metrics: list = field(default_factory=list)
     files: dict
 
+    @property
+    def class_names(self) -> list:
+        """Names of the labels, [] if they have none."""
+        return (self.recipe.get("pictures") or {}).get("class_names") or []
+
     def to_json(self) -> str:
         """Returns the card as a JSON document."""
         return document(asdict(self)) + "\n"

@@ -21,22 +21,26 @@ from zoo.utils.documents import document
 from zoo.utils.numbers import with_stderr
 
 
-class Labels(click.ParamType):
-    """Numbers and ranges with commas between them: ``7``, ``0-9`` or ``1,4``."""
+def labels_of(text: str, class_names: list) -> list[int]:
+    """Returns the labels of numbers, ranges and names with commas between them.
 
-    name = "labels"
-
-    def convert(self, value, param, ctx):
-        """Converts the text to a list of integers."""
-        numbers = []
-        for part in value.split(","):
-            first, _, last = part.partition("-")
-            if not first.isdecimal() or not (last or first).isdecimal():
-                self.fail(f"{value!r} is not a list of labels: write 7, 0-9 or 1,4.", param, ctx)
-            numbers += range(int(first), int(last or first) + 1)
-        if not numbers:
-            self.fail(f"{value!r} is an empty range: write the lower label first.", param, ctx)
-        return numbers
+    Args:
+        text: For example ``7``, ``0-9``, ``1,4`` or ``cats,dogs``.
+        class_names: Names of the labels, [] if they have none.
+    """
+    labels = []
+    for part in text.split(","):
+        first, _, last = part.partition("-")
+        if part in class_names:
+            labels.append(class_names.index(part))
+        elif first.isdecimal() and (last or first).isdecimal():
+            labels += range(int(first), int(last or first) + 1)
+        else:
+            names = f" or some of {', '.join(class_names)}" if class_names else ""
+            raise click.UsageError(f"--labels must be as 7, 0-9 or 1,4{names}; received: {text!r}.")
+    if not labels:
+        raise click.UsageError(f"--labels must have the lower label first; received: {text!r}.")
+    return labels
 
 
 NAME = click.argument("name")
@@ -135,7 +139,7 @@ def metric_line(metric: dict) -> str:
     type=click.IntRange(1),
     help="Number of images.  [default: 16, or one for each label]",
 )
-@click.option("--labels", type=Labels(), help="7, 0-9 or 1,4; used in turn.")
+@click.option("--labels", help="7, 0-9, 1,4 or names of classes; used in turn.")
 @click.option(
     "--condition",
     type=click.Path(exists=True, dir_okay=False),
@@ -170,6 +174,7 @@ def sample(name, n, labels, condition, seed, output, runtime):
             f"--condition must be a picture of {width}x{height} pixels for {name}, which samples "
             "the pixels around it; received: none."
         )
+    labels = labels_of(labels, card.class_names) if labels else None
     n = n or (len(labels) if labels else 16)
     output = Path(output or f"{stored.name}.png")
     if not output.parent.is_dir():
