@@ -264,6 +264,10 @@ def train(
             "--data must name the pictures of a family of models, and of the options for pictures; "
             "received: no --data."
         )
+    if minutes and (epochs or resume):
+        raise click.UsageError(
+            "--minutes must stand without --epochs and --resume; received: both."
+        )
     named = None
     if not of_family:
         named = recipes.read(name) if is_file else recipes.named(name)
@@ -279,10 +283,6 @@ def train(
         recipe = changed(recipe, settings)
         if epochs:
             recipe = dataclasses.replace(recipe, cycles=[[epochs, *recipe.cycles[0][1:]]])
-    if minutes and (epochs or resume):
-        raise click.UsageError(
-            "--minutes must stand without --epochs and --resume; received: both."
-        )
     if dry_run:
         click.echo(recipe.to_json(), nl=False)
         return

@@ -178,12 +178,10 @@ def _subsets(n, share, subset, seed):
     """Returns the row numbers of each subset that is asked for."""
     if share is None:
         return [np.arange(n)]
-    order, held_out = np.random.default_rng(validation.seed(seed)).permutation(n), round(share * n)
-    if not 0 < held_out < n:
-        raise ValueError(
-            f"validation_split must leave pictures for both subsets; received: {share} of {n} "
-            "pictures."
-        )
+    if n < 2:
+        raise ValueError(f"There must be at least 2 pictures for two subsets; received: {n}.")
+    order = np.random.default_rng(validation.seed(seed)).permutation(n)
+    held_out = min(max(1, round(share * n)), n - 1)
     found = {"training": np.sort(order[held_out:]), "validation": np.sort(order[:held_out])}
     return list(found.values()) if subset == "both" else [found[subset]]
 

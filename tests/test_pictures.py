@@ -1,0 +1,125 @@
+"""Tests of the way from a folder of pictures to a served model, by the command line."""
+
+import json
+import re
+import subprocess
+import sys
+import urllib.request
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import zoo
+from tests.conftest import ROOT
+from tests.test_cli import ENVIRONMENT
+from zoo import training
+
+FAMILIES = [
+    pytest.param(name, marks=() if name == "dcgan" else pytest.mark.nightly)
+    for name in ("dcgan", "gan", "vae", "cvae", "realnvp", "glow")
+]
+
+
+def run(*arguments, cwd, status=0):
+    command = [sys.executable, "-m", "zoo", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=ENVIRONMENT)
+    assert done.returncode == status, done.stderr[-2000:]
+    return done
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Returns a folder with 300 pictures of three classes in ``pictures``."""
+    folder = tmp_path_factory.mktemp("newcomer")
+    script = [sys.executable, ROOT / "examples" / "shapes.py", "pictures", "--number", "300"]
+    subprocess.run(script, cwd=folder, check=True, capture_output=True)
+    return folder
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_folder_of_pictures_becomes_a_published_and_served_model(family, folder):
+    run_dir, quick = f"runs/{family}", ["--epochs", "1", "--size", "16"]
+    done = run("train", family, "--data", "pictures", "--run-dir", run_dir, *quick, cwd=folder)
+    assert "270 coloured images of 16x16 pixels for training" in done.stderr
+    sheet = Image.open(folder / run_dir / "samples" / "epoch_0001.png")
+    conditional = family != "vae"
+    assert sheet.width == (3 if conditional else 10) * 18 + 2
+    labels = ["--labels", "triangles,circles"] if conditional else []
+    run("sample", run_dir, *labels, "-o", "sheet.png", cwd=folder)
+    run("publish", run_dir, "-o", f"models/{family}", cwd=folder)
+    card = zoo.info(str(folder / "models" / family))
+    assert (card.class_names == ["circles", "squares", "triangles"]) == conditional
+    assert card.image_shape == (16, 16, 3)
+    with served(folder / "models" / family) as address:
+        body = {"seed": 3} | ({"label": 1} if conditional else {})
+        (images,) = predicted(f"{address}/v1/models/{family}:predict", [body])
+    model = zoo.load(folder / "models" / family)
+    expected = model.sample(1, *([1] if conditional else []), seed=3)[0]
+    np.testing.assert_allclose(images, expected, atol=1e-5)
+
+
+class served:
+    """``zoo serve`` of a folder in another process."""
+
+    def __init__(self, path):
+        command = [sys.executable, "-m", "zoo", "serve", str(path), "--port", "0"]
+        self.process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=ENVIRONMENT
+        )
+
+    def __enter__(self):
+        for line in self.process.stdout:
+            if found := re.search(r"http://[\d.:]+", line):
+                return found[0].replace("0.0.0.0", "127.0.0.1")
+        raise AssertionError("The server has not started.")
+
+    def __exit__(self, *error):
+        self.process.terminate()
+        self.process.communicate()
+
+
+def predicted(address, instances):
+    request = urllib.request.Request(address, json.dumps({"instances": instances}).encode())
+    with urllib.request.urlopen(request) as answer:
+        return json.load(answer)["predictions"]
+
+
+def test_a_recipe_continues_from_the_weights_of_a_model_on_other_pictures(folder):
+    done = run(
+        *("train", "vae_mnist", "--data", "pictures", "--from", "vae_mnist", "--epochs", "1"),
+        *("--set", "batch_size=50", "--run-dir", "runs/from"),
+        cwd=folder,
+    )
+    assert "270 grey images of 28x28 pixels" in done.stderr
+    recipe = training.Run(folder / "runs/from").read_recipe()
+    assert recipe.pictures["image_size"] == [28, 28]
+    wrong = run(
+        *("train", "vae", "--data", "pictures", "--from", "vae_mnist", "--run-dir", "runs/other"),
+        cwd=folder,
+        status=2,
+    )
+    assert "from must be a VAE with the networks of the recipe" in wrong.stderr
+    assert not (folder / "runs/other").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "sentence"),
+    [
+        (["dcgan"], 2, "--data must name the pictures of a family of models"),
+        (["vae_mnist", "--size", "16"], 2, "--data must name the pictures"),
+        (["dcgan", "--data", "nowhere"], 1, "There is no folder nowhere"),
+        (["dcgan", "--data", "few"], 2, "at least 20 pictures for training"),
+        (["cvae", "--data", "pictures/circles"], 2, "sub-folders of at least 2 classes"),
+        (["dcgan", "--data", "pictures", "--minutes", "1", "--epochs", "2"], 2, "--minutes must"),
+        (["dcgan", "--data", "tfds:minst"], 2, "name of tensorflow-datasets"),
+    ],
+)
+def test_wrong_pictures_are_one_sentence(arguments, status, sentence, folder):
+    (folder / "few").mkdir(exist_ok=True)
+    for i in range(2):
+        Image.fromarray(np.full((32, 32, 3), i, "uint8")).save(folder / "few" / f"{i}.png")
+    done = run("train", *arguments, cwd=folder, status=status)
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
