@@ -1,5 +1,6 @@
 """Tests of the way from a folder of pictures to a served model, by the command line."""
 
+import base64
 import json
 import re
 import subprocess
@@ -53,8 +54,16 @@ def test_a_folder_of_pictures_becomes_a_published_and_served_model(family, folde
     assert card.image_shape == (16, 16, 3)
     with served(folder / "models" / family) as address:
         body = {"seed": 3} | ({"label": 1} if conditional else {})
-        (images,) = predicted(f"{address}/v1/models/{family}:predict", [body])
+        (images,) = predicted(address, family, [body])
+        if card.signatures.get("score"):
+            path = folder / "pictures" / "circles" / "000000.jpg"
+            body = {"images": {"b64": base64.b64encode(path.read_bytes()).decode()}}
+            body |= {"label": 0} if conditional else {}
+            (score,) = predicted(address, family, [body], signature_name="score")
     model = zoo.load(folder / "models" / family)
+    if card.signatures.get("score"):
+        expected = model.score(path, *([0] if conditional else []))
+        np.testing.assert_allclose([score], expected, rtol=1e-4)
     expected = model.sample(1, *([1] if conditional else []), seed=3)[0]
     np.testing.assert_allclose(images, expected, atol=1e-5)
 
@@ -79,8 +88,9 @@ class served:
         self.process.communicate()
 
 
-def predicted(address, instances):
-    request = urllib.request.Request(address, json.dumps({"instances": instances}).encode())
+def predicted(address, name, instances, **settings):
+    body = json.dumps({"instances": instances} | settings).encode()
+    request = urllib.request.Request(f"{address}/v1/models/{name}:predict", body)
     with urllib.request.urlopen(request) as answer:
         return json.load(answer)["predictions"]
 

@@ -89,7 +89,17 @@ class StoredModel:
                 f"runtime must be one of {', '.join(self.runtimes)}, for which {self.given} has "
                 f"files; received: {runtime!r}."
             )
-        return self._load(runtime)
+        model = self._load(runtime)
+        if self._pictures:
+            from zoo.utils import image_files
+
+            model.picture_fit = image_files.Fit.of_settings(model.image_shape, self._pictures)
+        return model
+
+    @property
+    def _pictures(self) -> dict:
+        """Field ``pictures`` of the recipe, {} if it is not known."""
+        return self.card.recipe.get("pictures") or {}
 
     def problems(self) -> list[str]:
         """Compares the files with the card and returns a sentence for each file that differs.
@@ -186,6 +196,7 @@ class KerasFile(StoredModel):
 
     kind = "a Keras file"
     runtimes = ("keras",)
+    _pictures = None
 
     @cached_property
     def card(self):
@@ -228,6 +239,10 @@ class StoredRun(KerasFile):
     @cached_property
     def _model(self):
         return self._run.trained_model()
+
+    @property
+    def _pictures(self):
+        return self._run.read_recipe().pictures
 
     def _recipe(self):
         return asdict(self._run.read_recipe()) | self._run.outcome()

@@ -6,6 +6,7 @@ test_conformance.py checks that it answers as TF Serving does.
 import base64
 import concurrent.futures
 import http.client
+import io
 import json
 import re
 import shutil
@@ -21,6 +22,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 import zoo
 from tests import harness
@@ -141,6 +143,59 @@ def test_tensors_may_be_nested_and_must_fit_their_shape(port, digits):
             port, "/v2/models/vae_mnist/infer", body | {"inputs": [tensor | wrong]}
         )
         assert (status, list(answer)) == (400, ["error"])
+
+
+def in_base64(images):
+    """Returns {"b64": …} of the file of each image, with columns that will be cropped."""
+    files = []
+    for image in images:
+        file = io.BytesIO()
+        wide = np.pad(np.uint8(np.round(image[..., 0] * 255)), ((0, 0), (7, 7)), mode="edge")
+        Image.fromarray(wide).save(file, "PNG")
+        files.append({"b64": base64.b64encode(file.getvalue()).decode()})
+    return files
+
+
+@pytest.mark.parametrize("form", ["instances", "inputs", "objects"])
+def test_picture_files_of_any_size_are_taken_in_place_of_images(port, digits, form):
+    images = digits[0][:3]
+    files = in_base64(images)
+    body = {
+        "instances": {"instances": files},
+        "inputs": {"inputs": {"images": files}},
+        "objects": {"instances": [{"images": file} for file in files]},
+    }[form]
+    status, answer = predict(port, "vae_mnist", body | {"signature_name": "score"})
+    assert status == 200, answer
+    scores = answer.get("predictions", answer.get("outputs"))
+    expected = zoo.load("vae_mnist", "saved_model").score(images)
+    np.testing.assert_allclose(scores, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("pictures", "sentence"),
+    [
+        ([{"b64": "MQ=="}], "must be a picture that Pillow can read"),
+        ([{"b64": "no base64!"}], "must be a picture that Pillow can read, in base64"),
+        ([{"b64": 7}], "received: 7"),
+        ([{"b64": "MQ=="}] * 9000, "pictures in a request; received: 9000"),
+        ([{"b64": "MQ=="}, 3], "images must be numbers"),
+    ],
+)
+def test_wrong_picture_files_get_one_sentence(port, pictures, sentence):
+    body = {"instances": pictures, "signature_name": "score"}
+    status, answer = predict(port, "vae_mnist", body)
+    assert (status, list(answer)) == (400, ["error"])
+    assert sentence in answer["error"]
+
+
+def test_pictures_with_too_many_pixels_are_refused(port):
+    file = io.BytesIO()
+    Image.new("1", (5000, 5000)).save(file, "PNG")
+    body = {"instances": [{"b64": base64.b64encode(file.getvalue()).decode()}]}
+    status, answer = predict(port, "vae_mnist", body | {"signature_name": "encode"})
+    assert status == 400
+    assert "at most 16777216 pixels together" in answer["error"]
 
 
 def page(port, path):

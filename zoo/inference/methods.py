@@ -8,7 +8,7 @@ code here. Imports only NumPy.
 
 import numpy as np
 
-from zoo.inference import noise, validation
+from zoo.inference import noise, pictures, validation
 
 BATCH = 256
 # Grey levels of an 8-bit image.
@@ -26,6 +26,8 @@ class Conditional:
             tensor.
         condition_at: (row, column) of a condition that is a part of the image, with values in
             [0, 1], or None.
+        picture_fit: ``zoo.utils.image_files.Fit`` by which the pictures of the training became
+            images, or None.
     """
 
     image_shape: tuple
@@ -33,6 +35,7 @@ class Conditional:
     num_classes: int | None = None
     condition_shape: tuple | None = None
     condition_at: tuple | None = None
+    picture_fit = None
 
     def compute(self, signature: str, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Runs one signature on validated arrays of at most ``BATCH`` rows.
@@ -50,7 +53,12 @@ class Conditional:
         """Returns whether the model has a signature."""
         raise NotImplementedError
 
+    def input_images(self, signature: str, images: np.ndarray) -> np.ndarray:
+        """Converts images k / 255 to the images that a signature takes, which are the same."""
+        return images
+
     def _images(self, images):
+        images = pictures.decoded(images, self.image_shape, self.picture_fit)
         return {"images": validation.images(images, self.image_shape)}
 
     def _answer(self, signature, inputs, labels, condition) -> dict[str, np.ndarray]:
@@ -160,7 +168,7 @@ class Encodes(Conditional):
         """Computes the latent variables of images.
 
         Args:
-            images: float ``(n, height, width, channels)`` in [0, 1].
+            images: float ``(n, height, width, channels)`` in [0, 1], or paths of picture files.
             labels: One label for all images, or n labels.
             condition: For a model that is conditional on a tensor, one condition for all images, or
                 n conditions.
@@ -180,8 +188,9 @@ class Encodes(Conditional):
         """Decodes the straight line between the latent vectors of two images.
 
         Args:
-            a: Image ``(height, width, channels)``, or n of them, in [0, 1].
-            b: Image or images of the same shape, in [0, 1].
+            a: Image ``(height, width, channels)``, or n of them, in [0, 1]; or paths of picture
+                files.
+            b: Image or images of the same shape, in [0, 1]; or as many paths.
             steps: Number of images along each line, including both ends; at least 2.
             labels: One label for all pairs, or one for each.
             condition: For a model that is conditional on a tensor, one condition for all pairs, or
@@ -200,10 +209,11 @@ class Encodes(Conditional):
             raise ValueError(
                 f"a and b must be of the same shape; received: {np.shape(a)} and {np.shape(b)}."
             )
-        single = np.ndim(a) == len(self.image_shape)
+        # A path has no dimensions.
+        single = np.ndim(a) in (0, len(self.image_shape))
         ends = []
         for end in (a, b):
-            images = np.asarray(end)[None] if single else end
+            images = [end] if single else end
             encoded = self.encode(images, labels, condition=condition)
             ends.append(encoded[0] if isinstance(encoded, tuple) else encoded)
         first, last = ends
@@ -227,7 +237,7 @@ class Reconstructs(Conditional):
         """Decodes the posterior mean of each image. A flow returns the image itself.
 
         Args:
-            images: float ``(n, height, width, channels)`` in [0, 1].
+            images: float ``(n, height, width, channels)`` in [0, 1], or paths of picture files.
             labels: As in ``Encodes.encode``.
             condition: As in ``Encodes.encode``.
 
@@ -250,7 +260,7 @@ class Scores(Conditional):
         mean z. For a normal prior the last two terms are the divergence in closed form.
 
         Args:
-            images: float ``(n, height, width, channels)`` in [0, 1].
+            images: float ``(n, height, width, channels)`` in [0, 1], or paths of picture files.
             labels: As in ``Encodes.encode``.
             condition: As in ``Encodes.encode``.
 
@@ -292,7 +302,7 @@ class Classifies(Conditional):
         """Computes the logits of the labels and the features that they are computed from.
 
         Args:
-            images: float ``(n, height, width, channels)`` in [0, 1].
+            images: float ``(n, height, width, channels)`` in [0, 1], or paths of picture files.
 
         Returns:
             (logits, features): float32 ``(n, num_classes)``, the logarithm of each label's
@@ -339,7 +349,7 @@ class ExactLikelihood(Decodes, Encodes, Reconstructs):
         """Computes z of images, exactly.
 
         Args:
-            images: float ``(n, height, width, channels)`` in [0, 1].
+            images: float ``(n, height, width, channels)`` in [0, 1], or paths of picture files.
             labels: As in ``Encodes.encode``.
             condition: As in ``Encodes.encode``.
 
@@ -349,14 +359,14 @@ class ExactLikelihood(Decodes, Encodes, Reconstructs):
         Raises:
             ValueError: If an argument is not as above.
         """
-        x = self._dequantized(self._images(images)["images"], 0.5)
+        x = self.input_images("encode", self._images(images)["images"])
         return self._answer("encode", {"images": x}, labels, condition)["z"]
 
     def reconstruct(self, images, labels=None, *, condition=None) -> np.ndarray:
         """Encodes and decodes images, which returns the images in 8 bits.
 
         Args:
-            images: float ``(n, height, width, channels)`` in [0, 1].
+            images: float ``(n, height, width, channels)`` in [0, 1], or paths of picture files.
             labels: As in ``Encodes.encode``.
             condition: As in ``Encodes.encode``.
 
@@ -379,7 +389,7 @@ class ExactLikelihood(Decodes, Encodes, Reconstructs):
         divided by d log 2, and d is the number of values of an image.
 
         Args:
-            images: float ``(n, height, width, channels)`` in [0, 1].
+            images: float ``(n, height, width, channels)`` in [0, 1], or paths of picture files.
             labels: As in ``Encodes.encode``.
             seed: The noise of row i depends only on seed + i. An array of n integers gives each row
                 its own seed.
@@ -402,6 +412,12 @@ class ExactLikelihood(Decodes, Encodes, Reconstructs):
             x = self._dequantized(images, u.reshape(images.shape))
         log_prob = self._answer("log_likelihood", {"images": x}, labels, condition)["log_prob"]
         return log_prob - log_q - np.float32(self.latent_dim * np.log(LEVELS))
+
+    def input_images(self, signature, images):
+        """Dequantizes images with u = ½ for the signatures of the density."""
+        if signature in ("encode", "log_likelihood"):
+            return self._dequantized(images, 0.5)
+        return images
 
     @staticmethod
     def _dequantized(images, u):

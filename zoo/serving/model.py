@@ -32,6 +32,7 @@ class Served(kserve.Model):
         signatures: {name: SignatureDef}.
         inference: The model on the SavedModel runtime.
         rows: Largest number of rows in a request.
+        picture_pixels: Largest number of pixels of all pictures in a request.
     """
 
     def __init__(self, name: str, folder: Path, limits: Limits):
@@ -66,6 +67,7 @@ class Served(kserve.Model):
         }
         row = max(sum(costs) for costs in self._costs.values())
         self.rows = max(1, (limits.request_bytes - limits.body_bytes) // row)
+        self.picture_pixels = limits.picture_pixels
         self.ready = True
 
     def _row_bytes(self, definition) -> tuple[int, int]:

@@ -3,6 +3,10 @@
 Every function that validates raises ``Refused`` with one sentence.
 """
 
+import base64
+import binascii
+import io
+import threading
 from dataclasses import dataclass
 from itertools import chain, islice
 
@@ -13,8 +17,12 @@ import tensorflow as tf
 from zoo import catalog
 from zoo.inference import validation
 from zoo.serving.limits import Refused
+from zoo.utils import image_files
 
 DEFAULT = "serving_default"
+# The pictures of one request are decoded at a time, because a decoded picture may need a hundred
+# times the memory of its file.
+_decoding = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -82,6 +90,46 @@ def nested(name: str, value, info) -> np.ndarray:
             break
         values = list(chain.from_iterable(values))
     return _array(name, values, kind, shape, value)
+
+
+def is_picture(value) -> bool:
+    """Returns whether a value is a file in base64, which TF Serving writes as {"b64": text}."""
+    return isinstance(value, dict) and value.keys() == {"b64"}
+
+
+def pictures(model, signature: str, values: list) -> np.ndarray:
+    """Decodes picture files to the images that a signature takes.
+
+    Args:
+        model: ``Served``.
+        signature: Name of the signature.
+        values: A {"b64": text} for each row.
+    """
+    if len(values) > model.rows:
+        raise Refused(
+            f"There must be at most {model.rows} pictures in a request; received: {len(values)}."
+        )
+    inference = model.inference
+    fit = inference.picture_fit or image_files.Fit(inference.image_shape)
+    pixels, images = 0, []
+    with _decoding:
+        for value in values:
+            try:
+                file = base64.b64decode(value["b64"], validate=True)
+                height, width = image_files.header(io.BytesIO(file)).size
+                pixels += height * width
+                if pixels > model.picture_pixels:
+                    raise Refused(
+                        f"The pictures must have at most {model.picture_pixels} pixels together; "
+                        "received: more."
+                    )
+                images.append(fit.read(io.BytesIO(file)))
+            except (binascii.Error, TypeError, ValueError) as error:
+                raise Refused(
+                    "Each b64 must be a picture that Pillow can read, in base64; received: "
+                    f"{short(value['b64'])}."
+                ) from error
+    return inference.input_images(signature, np.stack(images) / np.float32(255))
 
 
 def flat(name: str, values: list, info) -> np.ndarray:

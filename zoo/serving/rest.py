@@ -14,6 +14,9 @@ EXAMPLE = {"instances": [{"seed": 0, "label": 7}], "signature_name": reading.DEF
 def read(model, body: bytearray) -> reading.Call:
     """Reads a request in TF Serving's row format, ``instances``, or column format, ``inputs``.
 
+    The rows of the input ``images`` may be picture files of any size, {"b64": text}, in addition to
+    the arrays that TF Serving takes.
+
     Raises:
         Refused: If the request is invalid.
     """
@@ -29,7 +32,13 @@ def read(model, body: bytearray) -> reading.Call:
         reading.check_names(model, signature, columns)
     else:
         columns, write = _columns(given["instances"], sorted(wanted)), write_rows
-    arrays = {name: reading.nested(name, columns[name], wanted[name]) for name in wanted}
+    arrays = {}
+    for name, values in columns.items():
+        pictures = isinstance(values, list) and values and all(map(reading.is_picture, values))
+        if name == "images" and pictures:
+            arrays[name] = reading.pictures(model, signature, values)
+        else:
+            arrays[name] = reading.nested(name, values, wanted[name])
     return reading.admit(model, signature, arrays, write)
 
 
@@ -37,7 +46,8 @@ def _columns(instances, names: list[str]) -> dict:
     """Converts rows to columns. A row is an object of inputs, or the value of a single input."""
     if not isinstance(instances, list) or not instances:
         raise Refused(f"instances must be a list of rows; received: {reading.short(instances)}.")
-    if len(names) == 1 and not isinstance(instances[0], dict):
+    first = instances[0]
+    if len(names) == 1 and (not isinstance(first, dict) or reading.is_picture(first)):
         return {names[0]: instances}
     for row in instances:
         if not isinstance(row, dict) or sorted(row) != names:

@@ -138,6 +138,18 @@ class Fit:
                 f"{self.interpolation!r}."
             )
 
+    @classmethod
+    def of_settings(cls, shape: tuple, settings: dict) -> "Fit":
+        """Makes a conversion from arguments of ``zoo.data.folder``.
+
+        Args:
+            shape: As above.
+            settings: Table of arguments, of which ``pad_to_aspect_ratio`` and ``interpolation`` are
+                read.
+        """
+        pad = settings.get("pad_to_aspect_ratio", cls.pad)
+        return cls(shape, pad, settings.get("interpolation", cls.interpolation))
+
     def read(self, path) -> np.ndarray:
         """Decodes a picture file.
 
