@@ -5,8 +5,11 @@ from ai_edge_litert.compiled_model import CompiledModel
 from ai_edge_litert.tensor_buffer import TensorBuffer
 from tensorflow.lite.tools import flatbuffer_utils
 
+from zoo.data import MemorySource
+from zoo.export import calibration, saved_model, tflite
 from zoo.inference import noise
 from zoo.inference.litert import LiteRT
+from zoo.inference.saved_model import SavedModel
 from zoo.models import CVAE, DCGAN, GAN, VAE, Glow, RealNVP
 
 SMOOTHED = {"class_name": "non_saturating", "config": {"label_smoothing": 0.1}}
@@ -238,3 +241,51 @@ def check_full_integer(path):
             assert outputs == ["INT8"]
         elif signature == "decode" and name not in CONVERSIONS:
             assert "FLOAT32" not in inputs + outputs, (signature, name)
+
+
+def check_runtimes(model, images, labels, folder):
+    """Asserts that a model's signatures answer alike on every runtime.
+
+    Args:
+        model: The model.
+        images: Images that it is calibrated on and is given.
+        labels: Their labels.
+        folder: Empty folder for the exported files.
+    """
+    inputs = signature_inputs(model, images, labels)
+    saved_model.write(model, folder / "1")
+    served = SavedModel(folder / "1")
+    assert set(tflite.signatures(folder / "1")) == set(inputs)
+    expected = answers(model, inputs)
+    for name in {"sample", "decode", "encode", "reconstruct"} & set(inputs):
+        for output, value in served(name, inputs[name]).items():
+            np.testing.assert_allclose(value, expected[name][output], rtol=0, atol=1e-5)
+    source = MemorySource(images, labels)
+    samples = calibration.samples(model, source) if model.has_int8 else None
+    for precision in tflite.PRECISIONS if model.has_int8 else ("float32", "float16"):
+        path = folder / "model.tflite"
+        path.write_bytes(tflite.convert(folder / "1", precision, samples))
+        names = {name.removeprefix("prior ") for _, name, _, _ in operations(path)}
+        assert names <= OPERATIONS, names - OPERATIONS
+        assert all(constant for constant, _ in reshapes(path))
+        check_interfaces(path, inputs)
+        check_precision(model, LiteRT(path), inputs, expected, precision)
+    if model.has_int8:
+        check_full_integer(path)
+
+
+def check_precision(model, lite, inputs, expected, precision):
+    """Asserts that the outputs of a TF Lite file are within the tolerance of its precision."""
+    for name in lite.signatures:
+        converted = lite(name, inputs[name])
+        for output, value in expected[name].items():
+            scale = max(1, np.abs(value).max()) if output in ("score", "log_prob", "z") else 1
+            if output == "log_prob":  # A sum over all values, each of which is rounded.
+                scale = max(scale, model.latent_dim)
+            if precision != "int8":
+                tolerance = {"float32": 1e-5, "float16": 2e-3}[precision] * scale
+                np.testing.assert_allclose(converted[output], value, rtol=0, atol=tolerance)
+            elif output == "images":
+                assert np.abs(converted[output] - value).mean() <= 0.02
+            elif output == "score":
+                assert np.abs(converted[output] - value).mean() <= 0.02 * scale

@@ -323,13 +323,9 @@ def on_pictures(chosen, given, data_dir, size, channels, pad, unconditional, str
         pictures["color_mode"] = "grayscale" if channels == "1" else "rgb"
     pictures |= {"pad_to_aspect_ratio": True} if pad else {}
     splits = data.splits(dataset, data_dir)
-    with warnings.catch_warnings(record=True) as warned:
-        warnings.simplefilter("always", UserWarning)
-        source = data.named(
-            dataset, splits["train"], data_dir, pictures | ({"strict": True} if strict else {})
-        )
-    for one in warned:
-        click.echo(str(one.message), err=True)
+    source = data.named(
+        dataset, splits["train"], data_dir, pictures | ({"strict": True} if strict else {})
+    )
     pictures |= data.shape_settings(source.image_shape)
     described = (dataset, pictures, source, splits)
     if isinstance(chosen, recipes.Recipe):
@@ -776,6 +772,8 @@ def quiet():
 
 def main(arguments=None) -> None:
     """Runs the command line; a user's error is printed as one line on standard error."""
+    # A warning is one line too, without the line of the code.
+    warnings.formatwarning = lambda message, *_, **__: f"zoo: {message}\n"
     try:
         with full_install_required():
             sys.exit(cli.main(arguments, prog_name="zoo", standalone_mode=False))

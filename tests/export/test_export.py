@@ -17,8 +17,6 @@ from tests.conftest import ROOT, nightly_except
 from zoo import export
 from zoo.data import MemorySource
 from zoo.export import calibration, saved_model, tflite
-from zoo.inference.litert import LiteRT
-from zoo.inference.saved_model import SavedModel
 from zoo.utils.atomic import atomic_write
 
 
@@ -28,43 +26,8 @@ from zoo.utils.atomic import atomic_write
 )
 def test_every_kind_of_model_answers_alike_on_every_runtime(kind, digits, tmp_path):
     model = harness.MODELS[kind]()
-    images, labels = digits[0][:50], digits[1][:50]
-    inputs = harness.signature_inputs(model, images, labels)
-    saved_model.write(model, tmp_path / "1")
-    served = SavedModel(tmp_path / "1")
-    assert set(tflite.signatures(tmp_path / "1")) == set(inputs)
-    expected = harness.answers(model, inputs)
-    for name in {"sample", "decode", "encode", "reconstruct"} & set(inputs):
-        for output, value in served(name, inputs[name]).items():
-            np.testing.assert_allclose(value, expected[name][output], rtol=0, atol=1e-5)
-    samples = calibration.samples(model, MemorySource(*digits)) if model.has_int8 else None
-    for precision in tflite.PRECISIONS if model.has_int8 else ("float32", "float16"):
-        path = tmp_path / "model.tflite"
-        path.write_bytes(tflite.convert(tmp_path / "1", precision, samples))
-        assert {
-            name.removeprefix("prior ") for _, name, _, _ in harness.operations(path)
-        } <= harness.OPERATIONS
-        assert all(constant for constant, _ in harness.reshapes(path))
-        harness.check_interfaces(path, inputs)
-        lite = LiteRT(path)
-        for name in lite.signatures:
-            converted = lite(name, inputs[name])
-            for output, value in expected[name].items():
-                scale = max(1, np.abs(value).max()) if output in ("score", "log_prob", "z") else 1
-                if output == "log_prob":  # A sum over all values, each of which is rounded.
-                    scale = max(scale, model.latent_dim)
-                if precision != "int8":
-                    tolerance = {"float32": 1e-5, "float16": 2e-3}[precision]
-                    np.testing.assert_allclose(
-                        converted[output], value, rtol=0, atol=tolerance * scale
-                    )
-                elif output == "images":
-                    assert np.abs(converted[output] - value).mean() <= 0.02
-                elif output == "score":
-                    assert np.abs(converted[output] - value).mean() <= 0.02 * scale
-    if model.has_int8:
-        harness.check_full_integer(path)
-    else:
+    harness.check_runtimes(model, digits[0][:50], digits[1][:50], tmp_path)
+    if not model.has_int8:
         with pytest.raises(ValueError, match="which a flow has not; received: "):
             calibration.samples(model, MemorySource(*digits))
 
