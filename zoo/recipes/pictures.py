@@ -10,6 +10,8 @@ from zoo.recipes.recipe import MUON, Recipe
 FEWEST = 20
 # Pictures from which a data set is no longer small.
 MANY = 3000
+# Metrics of every family, which need no classifier.
+PIXELS = {"pixel_diversity": {}, "pixel_memorization": {}}
 
 
 def _stages(shape, smallest):
@@ -133,14 +135,13 @@ def of_family(
     batch_size = 64 if len(source) >= 640 else 16
     epochs = math.ceil(settings.pop("steps") / (len(source) // batch_size))
     conditional = family == "cvae" or (labels and family != "vae" and bool(source.classes))
-    if conditional and family in ("gan", "dcgan"):
-        settings["metrics"] = {"nearest_neighbor": {}}
     return Recipe(
         family=name,
         dataset=dataset,
         batch_size=batch_size,
         cycles=[[epochs, settings.pop("rate"), {}]],
         binarize=None,
+        metrics=settings.pop("metrics", {}) | PIXELS,
         **_of_images(settings.pop("model"), pictures, source, splits, conditional),
         **settings,
     )
@@ -167,7 +168,7 @@ def of_recipe(recipe: Recipe, dataset: str, pictures: dict, source, splits: dict
         dataset=dataset,
         batch_size=min(recipe.batch_size, len(source)),
         best=None,
-        metrics={name: recipe.metrics[name] for name in general if name in recipe.metrics},
+        metrics={name: recipe.metrics[name] for name in general if name in recipe.metrics} | PIXELS,
         anchors={},
         **_of_images(recipe.model, pictures, source, splits, "num_classes" in recipe.model),
     )
