@@ -239,9 +239,10 @@ def compose_run():
     ]
 
 
-def readme_run():
-    """Returns the mounts and flags of the README's docker run."""
-    line = re.search(r"^docker run (.*\\\n)*.*", (ROOT / "README.md").read_text(), re.MULTILINE)[0]
+def guide_run():
+    """Returns the mounts and flags of the guide's docker run."""
+    page = (ROOT / "docs" / "guides" / "deploy.md").read_text()
+    line = re.search(r"^docker run (.*\\\n)*.*", page, re.MULTILINE)[0]
     words = shlex.split(line.replace("\\\n", " ").replace("$PWD", str(ROOT)))
     volumes = [words[i + 1].split(":") for i, word in enumerate(words) if word == "-v"]
     return {target: Path(source) for source, target, _ in volumes}, words[
@@ -249,7 +250,7 @@ def readme_run():
     ]
 
 
-@pytest.mark.parametrize("run", [compose_run, readme_run])
+@pytest.mark.parametrize("run", [compose_run, guide_run])
 def test_every_path_in_the_container_is_mounted(run):
     mounts, flags = run()
     assert [flag.partition("=")[0] for flag in flags] == [

@@ -20,7 +20,7 @@ from zoo import cli, evaluation
 DOCS = ROOT / "docs"
 PAGES = sorted(path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md"))
 # Pages whose snippets run for more than a few seconds.
-SLOW = ("guides/finetune.md", "guides/train.md")
+SLOW = ("guides/finetune.md", "guides/pictures.md", "guides/train.md")
 # Lines that need minutes, the whole data sets or a server. They are parsed and not run.
 PARSED = (
     "zoo serve",

@@ -6,12 +6,8 @@ import shlex
 import subprocess
 import sys
 
-import keras
-import numpy as np
 import pytest
-from PIL import Image
 
-import zoo
 from tests.conftest import FIXTURE, ROOT
 from zoo import cli
 
@@ -60,82 +56,6 @@ def test_finetuning_lowers_the_bound(tmp_path):
     assert after < before
     assert "That is few" in out
     assert (tmp_path / "clothes.png").stat().st_size > 1000
-
-
-@pytest.fixture
-def pictures(tmp_path, digits):
-    """Returns a folder with a subfolder of PNG files for each digit."""
-    for i, (image, label) in enumerate(zip(*digits)):
-        folder = tmp_path / "pictures" / str(label)
-        folder.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(np.uint8(image[..., 0] * 255)).save(folder / f"{i}.png")
-    return tmp_path / "pictures"
-
-
-@pytest.mark.nightly
-@pytest.mark.parametrize("labels", [[], ["--labels"]])
-def test_a_gan_learns_a_folder_of_pictures(pictures, labels, tmp_path):
-    small = [
-        "--size",
-        "30",
-        "--grey",
-        "--filters",
-        "16",
-        "8",
-        "--steps",
-        "400",
-        "--batch-size",
-        "30",
-    ]
-    out = run(
-        [sys.executable, ROOT / "examples" / "train_gan.py", pictures, *small, *labels], tmp_path
-    )
-    assert "That is few pictures" in out
-    assert "That is few steps" in out
-    loaded = keras.saving.load_model(tmp_path / "gan.keras")
-    assert isinstance(loaded, zoo.models.DCGAN)
-    assert loaded.num_classes == (10 if labels else None)
-    assert loaded.image_shape == (30, 30, 1)
-    assert int(loaded.optimizer.iterations) == 400
-    with Image.open(tmp_path / "gan.png") as sheet:
-        assert sheet.size == (322, 322)
-    # The mean sample is nearer to the mean picture than that of an untrained model.
-    real = (
-        np.stack(
-            [np.asarray(Image.open(path).resize((30, 30))) for path in pictures.rglob("*.png")]
-        )
-        / 255
-    )
-    # The script warns of a collapse if the samples differ less than half as much as the pictures.
-    ratio = loaded.sample(100, seed=0).std(axis=0).mean() / real.std(axis=0).mean()
-    printed = float(re.search(r"another ([\d.]+) times", out)[1])
-    assert printed == pytest.approx(ratio, rel=0.1)
-    assert printed <= 0.5 if "Warning" in out else printed >= 0.5
-    real = real.mean(axis=0)
-    untrained = type(loaded).from_config(loaded.get_config())
-    off = [abs(one.sample(50).mean(axis=0)[..., 0] - real).mean() for one in (loaded, untrained)]
-    assert off[0] < 0.8 * off[1], off
-
-
-def test_a_gan_that_draws_one_image_is_reported(pictures, tmp_path):
-    small = ["--size", "16", "--grey", "--filters", "4", "4", "--steps", "2", "--batch-size", "8"]
-    out = run([sys.executable, ROOT / "examples" / "train_gan.py", pictures, *small], tmp_path)
-    ratio = float(re.search(r"The samples differ from one another ([\d.]+) times", out)[1])
-    assert ratio < 0.5
-    assert "Warning: the generator draws nearly the same image for every z." in out
-
-
-@pytest.mark.nightly
-def test_a_wrong_folder_is_one_sentence(tmp_path):
-    script = [sys.executable, ROOT / "examples" / "train_gan.py"]
-    for folder, sentence in (
-        (tmp_path / "none", "is not a folder"),
-        (tmp_path, "No images found in directory"),
-    ):
-        done = subprocess.run([*script, folder], capture_output=True, text=True, env=ENVIRONMENT)
-        assert done.returncode == 2
-        assert sentence in done.stderr
-        assert "Traceback" not in done.stderr
 
 
 def test_finetuning_a_dcgan_brings_it_nearer_to_clothes(tmp_path):
@@ -202,7 +122,9 @@ def test_command_lines_of_the_readme_are_parsed():
 def test_command_lines_of_the_readme_run(tmp_path):
     """Runs all except the set-up of an environment, the full evaluations, and the server."""
     slow = ("zoo evaluate cvae", "zoo serve")
+    # tests/test_pictures.py runs those on pictures.
     quick = [line for line in command_lines(README) if not line.startswith(slow)]
+    quick = [line for line in quick if "pictures" not in line]
     assert len(quick) >= 5
     for command in quick:
         run([sys.executable, "-m", *command.split()], tmp_path)

@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+import shlex
 import subprocess
 import sys
 import urllib.request
@@ -14,6 +15,7 @@ from PIL import Image
 import zoo
 from tests.conftest import ROOT
 from tests.test_cli import ENVIRONMENT
+from tests.test_examples import README, command_lines
 from zoo import training
 
 FAMILIES = [
@@ -40,15 +42,20 @@ def folder(tmp_path_factory):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_folder_of_pictures_becomes_a_published_and_served_model(family, folder):
-    run_dir, quick = f"runs/{family}", ["--epochs", "1", "--size", "16"]
-    done = run("train", family, "--data", "pictures", "--run-dir", run_dir, *quick, cwd=folder)
+    training, sampling, publishing, _ = [
+        shlex.split(line.replace("runs/pictures", f"runs/{family}"))[1:]
+        for line in command_lines(README)
+        if "pictures" in line
+    ]
+    training[1], publishing[-1] = family, f"models/{family}"
+    training += ["--run-dir", f"runs/{family}", "--epochs", "1", "--size", "16"]
+    done = run(*training, "--set", "steps_per_epoch=17", cwd=folder)
     assert "270 coloured images of 16x16 pixels for training" in done.stderr
-    sheet = Image.open(folder / run_dir / "samples" / "epoch_0001.png")
+    sheet = Image.open(folder / "runs" / family / "samples" / "epoch_0001.png")
     conditional = family != "vae"
     assert sheet.width == (3 if conditional else 10) * 18 + 2
-    labels = ["--labels", "triangles,circles"] if conditional else []
-    run("sample", run_dir, *labels, "-o", "sheet.png", cwd=folder)
-    run("publish", run_dir, "-o", f"models/{family}", cwd=folder)
+    run(*sampling, *(["--labels", "triangles,circles"] if conditional else []), cwd=folder)
+    run(*publishing, cwd=folder)
     card = zoo.info(str(folder / "models" / family))
     assert (card.class_names == ["circles", "squares", "triangles"]) == conditional
     assert card.image_shape == (16, 16, 3)

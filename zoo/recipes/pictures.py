@@ -10,6 +10,8 @@ from zoo.recipes.recipe import MUON, Recipe
 FEWEST = 20
 # Pictures from which a data set is no longer small.
 MANY = 3000
+# Steps in an epoch, at least: each epoch ends with a checkpoint, which takes about a second.
+SHORTEST_EPOCH = 100
 # Metrics of every family, which need no classifier.
 PIXELS = {"pixel_diversity": {}, "pixel_memorization": {}}
 
@@ -133,13 +135,16 @@ def of_family(
     name, settings_of = FAMILIES[family]
     settings = settings_of(source.image_shape, len(source) < MANY)
     batch_size = 64 if len(source) >= 640 else 16
-    epochs = math.ceil(settings.pop("steps") / (len(source) // batch_size))
+    once = len(source) // batch_size
+    steps = max(once, SHORTEST_EPOCH)
+    epochs = math.ceil(settings.pop("steps") / steps)
     conditional = family == "cvae" or (labels and family != "vae" and bool(source.classes))
     return Recipe(
         family=name,
         dataset=dataset,
         batch_size=batch_size,
         cycles=[[epochs, settings.pop("rate"), {}]],
+        steps_per_epoch=None if steps == once else steps,
         binarize=None,
         metrics=settings.pop("metrics", {}) | PIXELS,
         **_of_images(settings.pop("model"), pictures, source, splits, conditional),
