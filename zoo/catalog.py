@@ -18,6 +18,8 @@ from zoo.utils.documents import document
 CONFIG = "models.config"
 EVALUATION = "evaluation"
 PATH_VARIABLE = "ZOO_PATH"
+# A data set with this prefix is a folder of pictures. Others are names of tensorflow-datasets.
+FOLDER = "folder:"
 
 
 class DamagedFileError(ValueError):
@@ -66,6 +68,13 @@ class Card:
     versions: dict | None = None
     metrics: list = field(default_factory=list)
     files: dict
+
+    @property
+    def trained_on(self) -> str | None:
+        """Description of the training data, such as "mnist" or "the pictures in flowers"."""
+        if self.dataset and self.dataset.startswith(FOLDER):
+            return f"the pictures in {self.dataset.removeprefix(FOLDER)}"
+        return self.dataset
 
     @property
     def class_names(self) -> list:

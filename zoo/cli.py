@@ -110,7 +110,7 @@ def info(name, as_json):
     if as_json:
         click.echo(card.to_json(), nl=False)
         return
-    dataset = card.dataset or "unknown data"
+    dataset = card.trained_on or "unknown data"
     latent = f", latent_dim {card.latent_dim}" if card.latent_dim else ""
     click.echo(f"{card.name}: {card.family} on {dataset}, images {card.image_shape}{latent}")
     click.echo(f"paper: {card.paper or 'unknown'}")
@@ -313,7 +313,7 @@ def on_pictures(chosen, given, data_dir, size, channels, pad, unconditional, str
     with quiet():
         from zoo import data
     name = given.removeprefix("tfds:")
-    dataset = name if name != given else f"{data.FOLDER}{given}"
+    dataset = name if name != given else f"{catalog.FOLDER}{given}"
     pictures = {"labels": None} if unconditional else {}
     if isinstance(chosen, recipes.Recipe):
         pictures |= data.shape_settings(chosen.model.get("image_shape", (28, 28, 1)))

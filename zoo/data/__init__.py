@@ -3,13 +3,12 @@
 from zoo.data.convert import get
 from zoo.data.folder import folder
 from zoo.data.memory import MemorySource
-from zoo.data.named import FOLDER, named, shape_settings, splits
+from zoo.data.named import named, shape_settings, splits
 from zoo.data.source import Source
 from zoo.data.tfds import tfds
 from zoo.data.views import Binarized, WithPatch, for_model, with_shape_of
 
 __all__ = [
-    "FOLDER",
     "Binarized",
     "MemorySource",
     "Source",

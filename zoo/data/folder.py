@@ -138,14 +138,10 @@ def folder(
         ValueError: If there is no picture in it, a picture cannot be read and ``strict`` is set, or
             an argument is not as above.
     """
-    directory = Path(directory)
-    if not directory.is_dir():
-        raise FileNotFoundError(f"There is no folder {directory}.")
     share = _checked_share(validation_split, subset)
-    files = _listed(directory, labels, class_names, follow_links)
+    files = _listed(Path(directory), labels, class_names, follow_links)
     label_of = {path: label for label, paths in enumerate(files.values()) for path in paths}
-    headers, unreadable = _partition(image_files.header, list(label_of))
-    _report(unreadable, strict)
+    headers = _applied(image_files.header, list(label_of), strict)
     if not headers:
         raise ValueError(f"{directory} must have pictures in it; received: none that can be read.")
     shape = _shape(list(headers.values()), size, image_size, color_mode)
@@ -153,8 +149,7 @@ def folder(
     if in_memory is None:
         in_memory = len(headers) * math.prod(shape) <= MEMORY
     # Each picture is decoded once here, so that a damaged one is known before the training.
-    decoded, damaged = _partition(fit.read if in_memory else fit.check, list(headers))
-    _report(damaged, strict)
+    decoded = _applied(fit.read if in_memory else fit.check, list(headers), strict)
     classes = None if None in files else tuple(files)
     subsets = [
         _source(
@@ -202,6 +197,8 @@ def _checked_share(validation_split, subset):
 
 def _listed(directory, labels, class_names, follow_links):
     """Returns {name of a label: paths}, in the order of the labels, or {None: paths}."""
+    if not directory.is_dir():
+        raise FileNotFoundError(f"There is no folder {directory}.")
     if labels not in ("inferred", None):
         raise ValueError(f"labels must be 'inferred' or None; received: {labels!r}.")
     paths = _paths(directory, follow_links)
@@ -276,32 +273,33 @@ def _usual_size(sizes):
     return side, side
 
 
-def _partition(function, paths):
-    """Applies a function to files, in parallel.
+def _applied(function, paths, strict):
+    """Applies a function to files, in parallel, and leaves out those that cannot be read.
 
     Returns:
-        ({path: result}, {path: error}), the latter of files that cannot be read.
+        {path: result}.
+
+    Raises:
+        ValueError: If a file cannot be read and ``strict`` is set.
     """
-    results, errors = {}, {}
+    results, errors = {}, []
 
     def attempt(path):
         try:
-            results[path] = function(path)
+            return function(path), None
         except ValueError as error:
-            errors[path] = error
+            return None, error
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for _ in pool.map(attempt, paths):
-            pass
-    return [{path: part[path] for path in paths if path in part} for part in (results, errors)]
-
-
-def _report(errors, strict):
-    """Warns of pictures that cannot be read, or raises the first error."""
-    for error in errors.values():
-        if strict:
-            raise error
-    for error in list(errors.values())[:NAMED]:
+        for path, (result, error) in zip(paths, pool.map(attempt, paths)):
+            if error is None:
+                results[path] = result
+            elif strict:
+                raise error
+            else:
+                errors.append(error)
+    for error in errors[:NAMED]:
         warnings.warn(f"A picture is left out: {error}", stacklevel=3)
     if len(errors) > NAMED:
         warnings.warn(f"{len(errors) - NAMED} more pictures are left out.", stacklevel=3)
+    return results

@@ -2,11 +2,11 @@
 
 import json
 
+from zoo.catalog import FOLDER
 from zoo.data.folder import CHANNELS, folder
 from zoo.data.source import Source
 from zoo.data.tfds import split_names, tfds
 
-FOLDER = "folder:"
 # Share of the pictures of a folder that is held out.
 HELD_OUT = 0.1
 

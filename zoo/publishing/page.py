@@ -69,7 +69,7 @@ def _description(card):
     total = parts.pop("total")
     of_parts = [f"of which the {part} has {count}" for part, count in parts.items()]
     latent = f"; latent_dim {card.latent_dim}" if card.latent_dim else ""
-    on = f" on {card.dataset}" if card.dataset else ""
+    on = f" on {card.trained_on}" if card.dataset else ""
     after = f", after {card.paper}" if card.paper else ""
     height, width, channels = card.image_shape
     counts = ", ".join([f"{total} parameters", *of_parts])
@@ -85,8 +85,8 @@ def _description(card):
 def _condition(card):
     """Returns a sentence on the labels or the condition of a model, or "" if it has none."""
     data = notes.DATA.get(card.dataset)
-    if card.num_classes and data:
-        return f"The labels are {data.labels}."
+    if card.num_classes and (data or card.class_names):
+        return f"The labels are {data.labels if data else ', '.join(card.class_names)}."
     if card.condition:
         shape = " x ".join(map(str, card.condition["shape"]))
         part = ""
@@ -137,7 +137,7 @@ def _training(card):
     data = notes.DATA.get(card.dataset)
     sentences = []
     if card.dataset:
-        title = data.title if data else card.dataset
+        title = data.title if data else card.trained_on
         sentences.append(f"The training data are {title}, split {card.recipe['split']}.")
     if data:
         sentences.append(f"They are available under the {data.license} license.")

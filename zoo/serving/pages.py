@@ -48,7 +48,7 @@ def _section(model, url: str) -> str:
         for signature, definition in sorted(model.signatures.items())
     )
     shape = "×".join(map(str, card.image_shape))
-    family = escape(f"{card.family} on {card.dataset}" if card.dataset else card.family)
+    family = escape(f"{card.family} on {card.trained_on}" if card.dataset else card.family)
     return f"""<h2>{name}</h2>
 <p>{family}, images of {shape}, version {model.version}, at most {model.rows} rows in a request.</p>
 {sheet}

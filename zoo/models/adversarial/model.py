@@ -126,13 +126,18 @@ class AdversarialModel(methods.Decodes, GenerativeModel):
         self.objective.validate(discriminator)
         self.generator = self.sampler = generator
         if ema is not None:
-            self.sampler = type(generator).from_config(generator.get_config() | {"name": "sampler"})
-            self.check_network(self.sampler, "sampler", (self.latent_dim,), self.image_shape)
-            self.sampler.set_weights(generator.get_weights())
-            self.sampler.trainable = False
+            self.sampler = self._copied(generator)
         self.discriminator = discriminator
         self.track("generator_loss", "discriminator_loss", *self.objective.metrics)
         self.compile()
+
+    def _copied(self, generator):
+        """Returns a copy of the generator for the moving average of its weights."""
+        copy = type(generator).from_config(generator.get_config() | {"name": "sampler"})
+        self.check_network(copy, "sampler", (self.latent_dim,), self.image_shape)
+        copy.set_weights(generator.get_weights())
+        copy.trainable = False
+        return copy
 
     def compile(self, generator_optimizer=None, discriminator_optimizer=None, **kwargs):
         """Configures training as ``keras.Model.compile`` does, with an optimizer for each network.
