@@ -20,7 +20,17 @@ from zoo import cli, evaluation
 DOCS = ROOT / "docs"
 PAGES = sorted(path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md"))
 # Pages whose snippets run for more than a few seconds.
-SLOW = ("guides/finetune.md", "guides/pictures.md", "guides/train.md")
+SLOW = (
+    "extending/family.md",
+    "extending/likelihood.md",
+    "extending/objective.md",
+    "extending/prior.md",
+    "guides/evaluate.md",
+    "guides/finetune.md",
+    "guides/pictures.md",
+    "guides/train.md",
+    "ideas/flow.md",
+)
 # Lines that need minutes, the whole data sets or a server. They are parsed and not run.
 PARSED = (
     "zoo serve",

@@ -58,6 +58,7 @@ def test_finetuning_lowers_the_bound(tmp_path):
     assert (tmp_path / "clothes.png").stat().st_size > 1000
 
 
+@pytest.mark.nightly
 def test_finetuning_a_dcgan_brings_it_nearer_to_clothes(tmp_path):
     script = [
         sys.executable,

@@ -239,6 +239,7 @@ def test_distances_within_pair_rows_of_one_label(rng):
     np.testing.assert_allclose(labels.distances_within(rows, classes), expected)
 
 
+@pytest.mark.nightly
 def test_classification_accuracy_is_high_for_real_images_and_low_for_wrong_labels(digits):
     data = splits()
     images, classes = digits

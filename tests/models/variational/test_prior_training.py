@@ -8,6 +8,7 @@ from scipy import stats
 
 import zoo
 from tests import harness
+from tests.conftest import nightly_except
 from zoo.models import CVAE, VAE
 from zoo.models.variational import priors
 
@@ -26,7 +27,7 @@ def small(kind):
     }[kind]()
 
 
-@pytest.fixture(params=["vae", "cvae", "patch"])
+@pytest.fixture(params=nightly_except(("cvae",), ("vae", "cvae", "patch")))
 def trained(request, digits):
     model = small(request.param)
     column = harness.condition_column(model, digits[0], digits[1])
@@ -125,6 +126,7 @@ def test_an_error_leaves_the_model_as_it_was(digits):
     np.testing.assert_array_equal(model.sample(3), sample)
 
 
+@pytest.mark.nightly
 def test_a_source_and_a_dataset_are_taken_alike(digits):
     histories = []
     for data in (
