@@ -60,7 +60,9 @@ def in_tensorflow_datasets(number, path):
         version="1.0.0",
         features=tensorflow_datasets.features.FeaturesDict(features),
         split_datasets={
-            "train": [{"image": image, "label": i % 2} for i, image in enumerate(pictures(number))]
+            "train": [
+                (i, {"image": image, "label": i % 2}) for i, image in enumerate(pictures(number))
+            ]
         },
         data_dir=str(path),
     )
