@@ -3,8 +3,8 @@
 import dataclasses
 import inspect
 import json
-import math
 import os
+import re
 import signal
 import sys
 import tempfile
@@ -18,26 +18,32 @@ import click
 from zoo import __version__, artifact, catalog, loading, recipes
 from zoo.utils.dependencies import full_install_required
 from zoo.utils.documents import document
-from zoo.utils.numbers import with_stderr
+from zoo.utils.numbers import duration, with_stderr
 
 
 def labels_of(text: str, class_names: list) -> list[int]:
     """Returns the labels of numbers, ranges and names with commas between them.
 
     Args:
-        text: For example ``7``, ``0-9``, ``1,4`` or ``cats,dogs``.
+        text: For example ``7``, ``0-9``, ``1,4`` or ``cats,dogs``. If names are numbers, numbers
+            are names.
         class_names: Names of the labels, [] if they have none.
     """
+    if text in class_names:
+        return [class_names.index(text)]
+    names_only = any(name.isdecimal() for name in class_names)
     labels = []
-    for part in text.split(","):
-        first, _, last = part.partition("-")
+    for part in (part.strip() for part in text.split(",")):
+        numbers = re.fullmatch(r"(\d+)(?:-(\d+))?", part)
         if part in class_names:
             labels.append(class_names.index(part))
-        elif first.isdecimal() and (last or first).isdecimal():
-            labels += range(int(first), int(last or first) + 1)
+        elif numbers and not names_only:
+            first, last = (int(number) for number in (numbers[1], numbers[2] or numbers[1]))
+            labels += range(first, last + 1)
         else:
-            names = f" or some of {', '.join(class_names)}" if class_names else ""
-            raise click.UsageError(f"--labels must be as 7, 0-9 or 1,4{names}; received: {text!r}.")
+            kinds = [] if names_only else ["numbers (7, 0-9 or 1,4)"]
+            kinds += [f"class names ({', '.join(class_names)})"] if class_names else []
+            raise click.UsageError(f"--labels must be {' or '.join(kinds)}; received: {text!r}.")
     if not labels:
         raise click.UsageError(f"--labels must have the lower label first; received: {text!r}.")
     return labels
@@ -224,12 +230,12 @@ def sample(name, n, labels, condition, seed, output, runtime):
     "--channels", type=click.Choice(["1", "3"]), help="Grey or coloured images of --data."
 )
 @click.option("--pad", is_flag=True, help="Pad the pictures of --data instead of cropping them.")
-@click.option("--unconditional", is_flag=True, help="Leave the classes of --data unused.")
+@click.option("--unconditional", is_flag=True, help="Train without classes.")
 @click.option("--strict", is_flag=True, help="Stop at a picture that cannot be read.")
 @click.option(
     "--minutes",
-    type=click.FloatRange(min=0, min_open=True),
-    help="Train for so long, with as many steps as this machine can do.",
+    type=click.FloatRange(min=0, max=1e5, min_open=True),
+    help="Time of the training. The number of steps is chosen to fit.",
 )
 @click.option(
     "--from", "start", metavar="MODEL", help="Start from the weights of a model, by name or path."
@@ -258,29 +264,25 @@ def train(
     the recipe has extend the run, finished or not: another cycle follows, with the learning rate of
     the last one.
     """
+    started = time.monotonic()
     is_file, of_family = name.endswith(".json"), name in recipes.FAMILIES
-    if not data and (of_family or any(pictures.values())):
-        raise click.UsageError(
-            "--data must name the pictures of a family of models, and of the options for pictures; "
-            "received: no --data."
-        )
-    if minutes and (epochs or resume):
-        raise click.UsageError(
-            "--minutes must stand without --epochs and --resume; received: both."
-        )
     named = None
     if not of_family:
         named = recipes.read(name) if is_file else recipes.named(name)
-    run_name = Path(name).stem if is_file else name
-    if data:
-        run_name = Path(data.removeprefix("tfds:")).resolve().name
-    run_dir = Path(run_dir or Path("runs") / run_name)
+    if minutes and (epochs or resume or dry_run):
+        raise click.UsageError("--minutes cannot be combined with --epochs, --resume or --dry-run.")
+    _check_options(of_family, data, resume, start, pictures)
+    run_dir = Path(run_dir or _default_run(Path(name).stem if is_file else name, data))
     if resume:
-        family = named.family if named else recipes.FAMILIES[name][0]
-        recipe = continued(family, run_dir, epochs, settings)
+        family = named.family if named else recipes.FAMILIES[name].name
+        recipe = continued(family, run_dir, epochs, settings, data)
     else:
-        recipe = on_pictures(named or name, data, data_dir, **pictures) if data else named
-        recipe = changed(recipe, settings)
+        if not dry_run and (run_dir / recipes.FILE).exists():
+            raise FileExistsError(
+                f"{run_dir} holds a run: continue it with --resume, or name another --run-dir."
+            )
+        recipe = _on_pictures(named or name, data, data_dir, pictures) if data else named
+        recipe = changed(dataclasses.replace(recipe, start=start or recipe.start), settings)
         if epochs:
             recipe = dataclasses.replace(recipe, cycles=[[epochs, *recipe.cycles[0][1:]]])
     if dry_run:
@@ -289,49 +291,50 @@ def train(
     with quiet():
         from zoo import training
 
-        start = loading.find(start).load("keras") if start else None
-        if minutes:
-            recipe = training.in_minutes(recipe, minutes, data_dir)
-    verbose = 1 if sys.stdout.isatty() else 2
-    training.train(recipe, run_dir, resume=resume, start=start, data_dir=data_dir, verbose=verbose)
-    click.echo(f"Trained: {training.Run(run_dir).model}")
-
-
-def on_pictures(chosen, given, data_dir, size, channels, pad, unconditional, strict):
-    """Returns a recipe on pictures of the user, and prints a description of them.
-
-    Args:
-        chosen: A recipe, or the name of a family.
-        given: A folder, or "tfds:" and a name of tensorflow-datasets.
-        data_dir: Folder in which tensorflow-datasets keeps its data.
-        size: Height and width of the images, or None.
-        channels: "1", "3" or None.
-        pad: Whether pictures are padded instead of cropped.
-        unconditional: Whether the classes are left unused.
-        strict: Whether a picture that cannot be read is an error.
-    """
-    with quiet():
-        from zoo import data
-    name = given.removeprefix("tfds:")
-    dataset = name if name != given else f"{catalog.FOLDER}{given}"
-    pictures = {"labels": None} if unconditional else {}
-    if isinstance(chosen, recipes.Recipe):
-        pictures |= data.shape_settings(chosen.model.get("image_shape", (28, 28, 1)))
-    if size:
-        pictures["image_size"] = [size, size]
-    if channels:
-        pictures["color_mode"] = "grayscale" if channels == "1" else "rgb"
-    pictures |= {"pad_to_aspect_ratio": True} if pad else {}
-    splits = data.splits(dataset, data_dir)
-    source = data.named(
-        dataset, splits["train"], data_dir, pictures | ({"strict": True} if strict else {})
+        run, model = training.Run(run_dir), None
+        if recipe.start and not run.checkpoint.exists():
+            model = loading.find(recipe.start).load("keras")
+    training.train(
+        recipe,
+        run_dir,
+        resume=resume,
+        start=model,
+        deadline=started + 60 * minutes if minutes else None,
+        data_dir=data_dir,
+        verbose=1 if sys.stdout.isatty() else 2,
     )
-    pictures |= data.shape_settings(source.image_shape)
-    described = (dataset, pictures, source, splits)
-    if isinstance(chosen, recipes.Recipe):
-        recipe = recipes.of_recipe(chosen, *described)
-    else:
-        recipe = recipes.of_family(chosen, *described, labels=not unconditional)
+    click.echo(f"Trained: {run.model}")
+
+
+def _check_options(of_family, data, resume, start, pictures):
+    """Validates that options of the training fit each other."""
+    given = [f"--{option}" for option, value in pictures.items() if value]
+    if data is None and (of_family or given):
+        raise click.UsageError(
+            "--data FOLDER or tfds:NAME is required for a family of models and for --size, "
+            "--channels, --pad, --unconditional and --strict; received: no --data."
+        )
+    if resume and (given or start):
+        raise click.UsageError(
+            "--resume continues a run with its own settings; leave out "
+            f"{', '.join([*given, *(['--from'] if start else [])])}."
+        )
+
+
+def _default_run(name, data):
+    """Returns the folder of a run: that of the recipe's name, or that of the pictures' name."""
+    if data is not None:
+        last = recipes.data_set_of(data).rpartition(catalog.FOLDER)[2]
+        name = Path(last).name if Path(last).is_absolute() else re.sub(r"[/:]", "_", last)
+    if not name:
+        raise click.UsageError(f"--run-dir must be given for --data {data}.")
+    return Path("runs", name)
+
+
+def _on_pictures(chosen, given, data_dir, pictures):
+    """Returns a recipe on pictures of the user, and prints a description of them."""
+    pictures["channels"] = int(pictures["channels"]) if pictures["channels"] else None
+    recipe, source = recipes.on_pictures(chosen, given, data_dir, **pictures)
     height, width, channels = source.image_shape
     classes = recipe.pictures.get("class_names")
     click.echo(
@@ -343,11 +346,11 @@ def on_pictures(chosen, given, data_dir, size, channels, pad, unconditional, str
     return recipe
 
 
-def continued(family, run_dir, epochs, settings):
+def continued(family, run_dir, epochs, settings, data):
     """Returns the recipe with which a run continues, and prints the progress of the run.
 
     Raises:
-        ValueError: If the run is of another family.
+        ValueError: If the run is of another family or on other data.
     """
     with quiet():
         from zoo import training
@@ -356,19 +359,24 @@ def continued(family, run_dir, epochs, settings):
     run.check_continues(recipe)
     if recipe.family != family:
         raise ValueError(
-            f"family must be {recipe.family}, that of the run in {run_dir}; received: {family}."
+            f"family must be {recipe.family}, that of the run in {run.folder}; received: {family}."
+        )
+    if data and recipes.data_set_of(data) != recipe.dataset:
+        raise ValueError(
+            f"--data must be {recipe.dataset}, the data of the run in {run.folder}; received: "
+            f"{data}. Train another run with another --run-dir."
         )
     if epochs:
         recipe = training.extended(recipe, epochs)
     done = len(run.history())
     if done < recipe.epochs:
         click.echo(
-            f"{run_dir}: {recipe.family} on {recipe.dataset}, {done} of {recipe.epochs} epochs "
+            f"{run.folder}: {recipe.family} on {recipe.dataset}, {done} of {recipe.epochs} epochs "
             "are done."
         )
     else:
         click.echo(
-            f"Nothing is left to train in {run_dir}: its {done} epochs are done. More --epochs "
+            f"Nothing is left to train in {run.folder}: its {done} epochs are done. More --epochs "
             "extend it."
         )
     return recipe
@@ -414,8 +422,9 @@ def with_setting(recipe, key, value):
 )
 @click.option(
     "--data",
-    metavar="tfds:NAME",
-    help="A data set of tensorflow-datasets.  [default: the data set of the model's recipe]",
+    metavar="FOLDER|tfds:NAME",
+    help="Other test images: a folder of pictures, or a data set of tensorflow-datasets.  "
+    "[default: those of the model's recipe]",
 )
 @click.option(
     "--features",
@@ -446,7 +455,7 @@ def evaluate(name, metrics, data, features, runtime, as_json, images, data_dir):
         from zoo import evaluation
 
         classifier = loading.classifier(features) if features else None
-        recipe = stored.recipe_on(named_data(data)) if data else stored.recipe
+        recipe = stored.recipe_on(recipes.data_set_of(data)) if data else stored.recipe
         splits = evaluation.Splits.of_recipe(
             recipe, data_dir, features=classifier, features_name=features
         )
@@ -467,14 +476,6 @@ def evaluate(name, metrics, data, features, runtime, as_json, images, data_dir):
         return
     for metric in values:
         click.echo(metric_line(metric))
-
-
-def named_data(text: str) -> str:
-    """Returns the name of a data set from ``tfds:NAME``."""
-    name = text.removeprefix("tfds:")
-    if name == text or not name:
-        raise click.UsageError(f"--data must be tfds:NAME; received: {text!r}.")
-    return name
 
 
 class Progress:
@@ -503,13 +504,6 @@ class Progress:
             click.echo(f"\r{text}\033[K", nl=done == total, file=stream)
         elif len(reports) <= 2 or done * 10 // total > reports[-2][1] * 10 // total:
             click.echo(text, file=stream)
-
-
-def duration(seconds: float) -> str:
-    """Returns a time in seconds, minutes or hours, at least one second."""
-    if seconds < 90:
-        return f"{max(1, math.ceil(seconds))} s"
-    return f"{math.ceil(seconds / 60)} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"
 
 
 @cli.command()

@@ -56,9 +56,14 @@ class StoredModel:
         """Returns a recipe of the model with another data set, on which it can be measured.
 
         Its metrics are those of the model's own recipe, or of its class if it has none. The
-        parameters of the training are placeholders.
+        parameters of the training are placeholders. Images are fitted as in the training.
         """
+        from zoo import data
+        from zoo.utils import image_files
+
         known = self.card.recipe
+        own = (self._pictures or {}).items()
+        fit = {name: value for name, value in own if name in image_files.SETTINGS}
         metrics = known.get("metrics")
         if metrics is None:
             metrics = self.load("keras").evaluation_metrics
@@ -68,6 +73,8 @@ class StoredModel:
             dataset=dataset,
             batch_size=1,
             cycles=[[1, 1.0, {}]],
+            test="all" if dataset.startswith(catalog.FOLDER) else "test",
+            pictures=data.shape_settings(self.card.image_shape) | fit,
             binarize=known.get("binarize"),
             metrics=metrics,
         )
@@ -241,8 +248,13 @@ class StoredRun(KerasFile):
         return self._run.trained_model()
 
     @property
+    def recipe(self):
+        """Recipe of the run."""
+        return self._run.read_recipe()
+
+    @property
     def _pictures(self):
-        return self._run.read_recipe().pictures
+        return self.recipe.pictures
 
     def _recipe(self):
         return asdict(self._run.read_recipe()) | self._run.outcome()

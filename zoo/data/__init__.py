@@ -3,7 +3,7 @@
 from zoo.data.convert import get
 from zoo.data.folder import folder
 from zoo.data.memory import MemorySource
-from zoo.data.named import named, shape_settings, splits
+from zoo.data.named import described_training, named, shape_settings, splits
 from zoo.data.source import Source
 from zoo.data.tfds import tfds
 from zoo.data.views import Binarized, WithPatch, for_model, with_shape_of
@@ -13,6 +13,7 @@ __all__ = [
     "MemorySource",
     "Source",
     "WithPatch",
+    "described_training",
     "folder",
     "for_model",
     "get",

@@ -1,8 +1,10 @@
 """Data source of picture files in a folder."""
 
+import hashlib
 import math
 import os
 import warnings
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -10,18 +12,17 @@ import numpy as np
 import tensorflow as tf
 
 from zoo.data.memory import MemorySource
-from zoo.data.source import Source, index_batches
+from zoo.data.source import MEMORY, Source, channels_of, index_batches, scaled
 from zoo.inference import validation
 from zoo.utils import image_files
 
-# A source of at most so many bytes of pixels is kept in memory.
-MEMORY = 2**30
-# Pictures of one size up to the first keep it. Others get one of the sizes of square images.
-LARGEST = 128
+# Largest common height and width of pictures that images keep by default, and the least one. Each
+# is a multiple of STEP, which networks with two convolutions of stride 2 need.
+LARGEST, LEAST, STEP = 128, 8, 4
+# Heights and widths of square images, for pictures of other sizes.
 SIZES = (32, 64)
-CHANNELS = {"grayscale": 1, "rgb": 3}
 SUBSETS = ("training", "validation", "both")
-# Pictures that are decoded at once when all are read.
+# Number of pictures that ``first`` decodes at a time.
 ROWS = 256
 # Number of skipped pictures that a warning names.
 NAMED = 10
@@ -63,11 +64,10 @@ class FolderSource(Source):
         return np.asarray(list(self._pool.map(self._fit.read, paths)), np.uint8).reshape(shape)
 
     def batches(self, batch_size, seed=None, start_step=0, shard=(0, 1)):
-        """Returns batches, see ``Source.batches``. The next one is decoded meanwhile."""
+        """Returns batches, see ``Source.batches``. The next one is decoded in the background."""
 
         def read(rows):
-            pixels = tf.numpy_function(self.pixels, [rows], tf.uint8)
-            images = tf.cast(tf.ensure_shape(pixels, (None, *self.image_shape)), tf.float32) / 255
+            images = scaled(tf.numpy_function(self.pixels, [rows], tf.uint8), self.image_shape)
             return images if self._labels is None else (images, tf.gather(self._labels, rows))
 
         return index_batches(self, batch_size, seed, start_step, shard).map(read).prefetch(2)
@@ -83,13 +83,13 @@ class FolderSource(Source):
 
 
 def folder(
-    directory,
+    directory: str | os.PathLike,
     *,
     size: int | None = None,
     image_size: tuple | None = None,
     color_mode: str | None = None,
     labels: str | None = "inferred",
-    class_names=None,
+    class_names: Sequence[str] | None = None,
     pad_to_aspect_ratio: bool = False,
     interpolation: str = "lanczos",
     validation_split: float | None = None,
@@ -98,7 +98,7 @@ def folder(
     follow_links: bool = False,
     strict: bool = False,
     in_memory: bool | None = None,
-):
+) -> Source | tuple[Source, Source]:
     """Makes a source of the pictures in a folder.
 
     Arguments with the names of ``keras.utils.image_dataset_from_directory`` have their meaning. All
@@ -106,13 +106,14 @@ def folder(
     are shown over white, and grey levels of 16 bits are scaled.
 
     Args:
-        directory: The folder. Pictures in its sub-folders have the name of the sub-folder as their
-            label.
+        directory: The folder. The name of the sub-folder in it that a picture is in is the label of
+            the picture; folders below that one make no difference.
         size: Height and width of the images.
         image_size: (height, width) of the images, in place of ``size``. By default they have the
-            size of the pictures if it is the same for all and at most 128, and otherwise 64x64, or
-            32x32 if most pictures are smaller.
-        color_mode: "rgb" or "grayscale". Defaults to "grayscale" if no picture has colours.
+            size of the pictures if it is the same for all, at most 128 and a multiple of 4.
+            Otherwise they have 64x64 pixels, or 32x32 if most pictures are smaller.
+        color_mode: "rgb" or "grayscale". Defaults to "grayscale" if all files are stored in grey
+            levels.
         labels: "inferred" from the sub-folders, or None for images without labels. Defaults to
             "inferred", which gives no labels if there are no sub-folders.
         class_names: Names of the sub-folders to read, in the order of the labels. Defaults to all
@@ -121,7 +122,8 @@ def folder(
             of cropped. Defaults to False.
         interpolation: Filter of Pillow for pictures of another size: "nearest", "bilinear",
             "bicubic", "box", "hamming" or "lanczos". Defaults to "lanczos".
-        validation_split: Share of the pictures that is held out, between 0 and 1.
+        validation_split: Share of the pictures of each class that is held out, between 0 and 1. A
+            picture is chosen by its name, so that other pictures do not change the choice.
         subset: "training", "validation" or "both", which returns a pair, with a
             ``validation_split``.
         seed: Seed of the choice of the pictures that are held out.
@@ -139,46 +141,140 @@ def folder(
             an argument is not as above.
     """
     share = _checked_share(validation_split, subset)
-    files = _listed(Path(directory), labels, class_names, follow_links)
-    label_of = {path: label for label, paths in enumerate(files.values()) for path in paths}
-    headers = _applied(image_files.header, list(label_of), strict)
-    if not headers:
-        raise ValueError(f"{directory} must have pictures in it; received: none that can be read.")
-    shape = _shape(list(headers.values()), size, image_size, color_mode)
-    fit = image_files.Fit(shape, pad_to_aspect_ratio, interpolation)
+    files = _Files(Path(directory), labels, class_names, follow_links, strict)
+    fit = image_files.Fit(
+        _shape(files.headers.values(), size, image_size, color_mode),
+        pad_to_aspect_ratio,
+        interpolation,
+    )
     if in_memory is None:
-        in_memory = len(headers) * math.prod(shape) <= MEMORY
-    # Each picture is decoded once here, so that a damaged one is known before the training.
-    decoded = _applied(fit.read if in_memory else fit.check, list(headers), strict)
-    classes = None if None in files else tuple(files)
-    subsets = [
-        _source(
-            [paths[row] for row in rows], label_of, classes, fit, decoded if in_memory else None
-        )
-        for paths in [list(decoded)]
-        for rows in _subsets(len(decoded), share, subset, seed)
+        in_memory = len(files.headers) * math.prod(fit.shape) <= MEMORY
+    read = _in_memory if in_memory else _on_disk
+    sources = [
+        read(files, paths, fit, strict)
+        for paths in files.subsets(share, subset, validation.seed(seed))
     ]
-    return subsets[0] if len(subsets) == 1 else tuple(subsets)
+    return sources[0] if len(sources) == 1 else tuple(sources)
 
 
-def _source(paths, label_of, classes, fit, decoded):
-    """Returns the source of some of the files, in memory if their pixels are given."""
-    labels = [label_of[path] for path in paths] if classes else None
-    if decoded is None:
-        return FolderSource(paths, labels, classes, fit)
-    return MemorySource(np.stack([decoded[path] for path in paths]), labels, classes)
+def described(
+    directory: str | os.PathLike,
+    share: float,
+    *,
+    labels: str | None = "inferred",
+    image_size: tuple | None = None,
+    color_mode: str | None = None,
+    **others,
+) -> FolderSource:
+    """Makes the source of the training pictures that ``folder`` gives, without decoding them.
+
+    Pictures that are damaged behind their header are still among them.
+
+    Args:
+        directory: As in ``folder``.
+        share: Share of the pictures that is held out.
+        labels: As in ``folder``.
+        image_size: As in ``folder``.
+        color_mode: As in ``folder``.
+        **others: Further arguments of ``folder``, which make no difference.
+    """
+    files = _Files(Path(directory), labels, None, False, False)
+    (paths,) = files.subsets(share, "training", 0)
+    fit = image_files.Fit(_shape(files.headers.values(), None, image_size, color_mode))
+    return FolderSource(paths, files.labels(paths), files.classes, fit)
 
 
-def _subsets(n, share, subset, seed):
-    """Returns the row numbers of each subset that is asked for."""
-    if share is None:
-        return [np.arange(n)]
-    if n < 2:
-        raise ValueError(f"There must be at least 2 pictures for two subsets; received: {n}.")
-    order = np.random.default_rng(validation.seed(seed)).permutation(n)
-    held_out = min(max(1, round(share * n)), n - 1)
-    found = {"training": np.sort(order[held_out:]), "validation": np.sort(order[:held_out])}
-    return list(found.values()) if subset == "both" else [found[subset]]
+class _Files:
+    """Picture files of a folder, by their labels.
+
+    Attributes:
+        headers: {path: ``zoo.utils.image_files.Header``} of the files that have one.
+        classes: Names of the labels, or None.
+    """
+
+    def __init__(self, directory, labels, class_names, follow_links, strict):
+        listed = _listed(directory, labels, class_names, follow_links)
+        paths = [path for of_class in listed.values() for path in of_class]
+        self._directory = directory
+        self.headers = _applied(image_files.header, paths, strict)
+        if not self.headers:
+            raise ValueError(
+                f"directory must contain pictures that Pillow can read; received: {directory}, "
+                "which has none."
+            )
+        readable = {
+            name: [path for path in of_class if path in self.headers]
+            for name, of_class in listed.items()
+        }
+        # Classes that are named stay, so that the labels keep their numbers.
+        self._by_class = {name: of for name, of in readable.items() if of or class_names}
+        self.classes = None if None in listed else tuple(self._by_class)
+
+    def labels(self, paths):
+        """Returns the label of each path, or None if there are no classes."""
+        if not self.classes:
+            return None
+        label_of = {
+            path: label
+            for label, of_class in enumerate(self._by_class.values())
+            for path in of_class
+        }
+        return [label_of[path] for path in paths]
+
+    def subsets(self, share, subset, seed) -> list:
+        """Returns the paths of each subset that is asked for."""
+        if share is None:
+            return [list(self.headers)]
+        if len(self.headers) < 2:
+            raise ValueError(
+                f"There must be at least 2 pictures for two subsets; received: {len(self.headers)}."
+            )
+
+        def rank(path):
+            name = path.relative_to(self._directory).as_posix()
+            return hashlib.sha256(f"{seed} {name}".encode()).digest()
+
+        held_out = {
+            path
+            for of_class in self._by_class.values()
+            for path in sorted(of_class, key=rank)[: round(share * len(of_class))]
+        }
+        held_out = held_out or {min(self.headers, key=rank)}
+        if len(held_out) == len(self.headers):
+            held_out.remove(max(held_out, key=rank))
+        found = {
+            "training": [path for path in self.headers if path not in held_out],
+            "validation": [path for path in self.headers if path in held_out],
+        }
+        return list(found.values()) if subset == "both" else [found[subset]]
+
+
+def _on_disk(files, paths, fit, strict):
+    """Returns a source that decodes pictures when their batch is read."""
+    # Each picture is decoded once here, so that a damaged one is known before the training.
+    readable = list(_applied(lambda path: fit.read(path) is None, paths, strict))
+    _check_any(readable)
+    return FolderSource(readable, files.labels(readable), files.classes, fit)
+
+
+def _in_memory(files, paths, fit, strict):
+    """Returns a source of the decoded pictures."""
+    pixels = np.empty((len(paths), *fit.shape), np.uint8)
+    row_of = {path: row for row, path in enumerate(paths)}
+
+    def read(path):
+        pixels[row_of[path]] = fit.read(path)
+
+    readable = list(_applied(read, paths, strict))
+    _check_any(readable)
+    if len(readable) < len(paths):
+        pixels = pixels[[row_of[path] for path in readable]]
+    return MemorySource(pixels, files.labels(readable), files.classes)
+
+
+def _check_any(readable):
+    if not readable:
+        raise ValueError("At least one picture must be readable; received: only damaged files.")
 
 
 def _checked_share(validation_split, subset):
@@ -243,7 +339,7 @@ def _paths(directory, follow_links):
 def _shape(headers, size, image_size, color_mode):
     """Returns the shape of the images, from the arguments or from the headers of the pictures."""
     if size is not None and image_size is not None:
-        raise ValueError("Only one of size and image_size must be given; received: both.")
+        raise ValueError("Either size or image_size must be given; received: both.")
     if size is not None:
         image_size = (validation.positive_int(size, "size"),) * 2
     if image_size is None:
@@ -254,20 +350,12 @@ def _shape(headers, size, image_size, color_mode):
     return (*size, channels_of(color_mode))
 
 
-def channels_of(color_mode: str) -> int:
-    """Returns the number of channels of a ``color_mode``.
-
-    Raises:
-        ValueError: If it is not "rgb" or "grayscale".
-    """
-    if color_mode not in CHANNELS:
-        raise ValueError(f"color_mode must be 'rgb' or 'grayscale'; received: {color_mode!r}.")
-    return CHANNELS[color_mode]
-
-
 def _usual_size(sizes):
-    if len(set(sizes)) == 1 and max(sizes[0]) <= LARGEST:
-        return sizes[0]
+    """Returns (height, width) of images of pictures of given sizes."""
+    height, width = sizes[0]
+    fits = all(LEAST <= side <= LARGEST and side % STEP == 0 for side in (height, width))
+    if fits and len(set(sizes)) == 1:
+        return height, width
     shorter = np.median([min(size) for size in sizes])
     side = max((side for side in SIZES if side <= shorter), default=SIZES[0])
     return side, side

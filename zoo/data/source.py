@@ -5,6 +5,10 @@ import tensorflow as tf
 
 from zoo.inference import validation
 
+# Largest size in bytes of the pixels that a source keeps in memory by default.
+MEMORY = 2**30
+CHANNELS = {"grayscale": 1, "rgb": 3}
+
 
 class Source:
     """Data set of images, in the form that training, evaluation and calibration take.
@@ -92,17 +96,11 @@ def index_batches(source: Source, batch_size, seed, start_step, shard) -> tf.dat
     Arguments and errors as in ``Source.batches``.
     """
     check_batches(batch_size, start_step, shard)
-    index, count = shard
     if seed is None:
         batches = tf.data.Dataset.range(len(source)).batch(batch_size).skip(start_step)
     else:
         batches = _shuffled(source, batch_size, validation.seed(seed), start_step)
-
-    def slice_of(rows):
-        n = tf.size(rows)
-        return rows[n * index // count : n * (index + 1) // count]
-
-    return batches if count == 1 else batches.map(slice_of)
+    return batches if shard[1] == 1 else batches.map(lambda rows: slice_of(shard, rows)[0])
 
 
 def _shuffled(source, batch_size, seed, start_step):
@@ -120,3 +118,31 @@ def _shuffled(source, batch_size, seed, start_step):
     return (
         tf.data.Dataset.range(first, np.iinfo(np.int64).max // steps).flat_map(epoch).skip(skipped)
     )
+
+
+def channels_of(color_mode: str) -> int:
+    """Returns the number of channels of a ``color_mode``.
+
+    Raises:
+        ValueError: If it is not "rgb" or "grayscale".
+    """
+    if color_mode not in CHANNELS:
+        raise ValueError(f"color_mode must be 'rgb' or 'grayscale'; received: {color_mode!r}.")
+    return CHANNELS[color_mode]
+
+
+def scaled(pixels, image_shape: tuple):
+    """Returns float32 images ``(n, *image_shape)`` in [0, 1] of uint8 pixels."""
+    return tf.cast(tf.ensure_shape(pixels, (None, *image_shape)), tf.float32) / 255
+
+
+def slice_of(shard: tuple, *columns) -> tuple:
+    """Returns a worker's slice of the rows of a batch.
+
+    Args:
+        shard: (index, count) of the worker.
+        *columns: Tensors with a row for each image.
+    """
+    index, count = shard
+    n = tf.shape(columns[0])[0]
+    return tuple(column[n * index // count : n * (index + 1) // count] for column in columns)

@@ -1,24 +1,27 @@
 """Data source that reads a prepared data set of tensorflow-datasets from the disk."""
 
+import functools
 import io
 
 import numpy as np
 import tensorflow as tf
 
 from zoo.data.memory import MemorySource
-from zoo.data.source import Source, check_batches
+from zoo.data.source import Source, check_batches, scaled, slice_of
 from zoo.inference import validation
 from zoo.utils import image_files
 
-# Encoded images among which the next one of a training is drawn.
+# Number of records in a block, which are shuffled among each other.
 BUFFER = 10_000
+# Number of images by which binary images are recognized.
+LOOKED_AT = 100
 
 
 class StreamSource(Source):
     """Data source of the records of a data set, which are decoded when their batch is read.
 
-    Training batches are drawn from a buffer that moves through the records. The same seed gives the
-    same batches, in another order than that of a source with random access.
+    Each epoch starts at a random record, and the records are shuffled within blocks of ``BUFFER``.
+    The same seed gives the same batches, in another order than that of a source with random access.
 
     Args:
         builder: Builder of tensorflow-datasets, whose data are prepared.
@@ -35,22 +38,15 @@ class StreamSource(Source):
         return self._builder.info.splits[self._split].num_examples
 
     def batches(self, batch_size, seed=None, start_step=0, shard=(0, 1)):
-        """Returns batches, see ``Source.batches``. The next one is decoded meanwhile."""
+        """Returns batches, see ``Source.batches``. The next one is decoded in the background."""
         check_batches(batch_size, start_step, shard)
         if seed is None:
             records = self._records().skip(start_step * batch_size)
         else:
             records = self._shuffled(batch_size, validation.seed(seed), start_step)
-        index, count = shard
-
-        def slice_of(*columns):
-            n = tf.shape(columns[0])[0]
-            return tuple(
-                column[n * index // count : n * (index + 1) // count] for column in columns
-            )
-
         batches = records.batch(batch_size)
-        batches = batches if count == 1 else batches.map(slice_of)
+        if shard[1] > 1:
+            batches = batches.map(lambda *columns: slice_of(shard, *columns))
         return batches.map(self._decoded, num_parallel_calls=2).prefetch(2)
 
     def first(self, n=None):
@@ -104,11 +100,20 @@ class StreamSource(Source):
         return tf.data.Dataset.range(first, np.iinfo(np.int64).max // steps).flat_map(epoch)
 
     def _decoded(self, images, labels=None):
-        pixels = tf.numpy_function(self._pixels, [images], tf.uint8)
-        images = tf.cast(tf.ensure_shape(pixels, (None, *self.image_shape)), tf.float32) / 255
+        images = scaled(tf.numpy_function(self._pixels, [images], tf.uint8), self.image_shape)
         return images if labels is None else (images, labels)
 
     def _pixels(self, images):
         """Decodes images, uint8 ``(n, height, width, channels)``."""
+        pixels = self._read(images)
+        return pixels * np.uint8(255) if self._is_binary else pixels
+
+    def _read(self, images):
         decoded = [self._fit.read(io.BytesIO(image)) for image in images]
         return np.asarray(decoded, np.uint8).reshape(len(images), *self.image_shape)
+
+    @functools.cached_property
+    def _is_binary(self):
+        """Whether the images have the values 0 and 1, as those of binarized_mnist."""
+        first = self._records().take(LOOKED_AT).batch(LOOKED_AT).as_numpy_iterator()
+        return self._read(next(first)[0]).max() == 1

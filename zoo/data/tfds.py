@@ -2,12 +2,12 @@
 
 import math
 import socket
+from collections.abc import Sequence
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
-from zoo.data.folder import MEMORY, channels_of
 from zoo.data.memory import from_dataset
-from zoo.data.source import Source
+from zoo.data.source import MEMORY, Source, channels_of
 from zoo.data.stream import StreamSource
 from zoo.inference import validation
 from zoo.utils import image_files
@@ -26,6 +26,7 @@ def tfds(
     image_size: tuple | None = None,
     color_mode: str | None = None,
     labels: str | None = "inferred",
+    class_names: Sequence[str] | None = None,
     pad_to_aspect_ratio: bool = False,
     interpolation: str = "lanczos",
     in_memory: bool | None = None,
@@ -41,6 +42,7 @@ def tfds(
             its images have several sizes.
         color_mode: "rgb" or "grayscale". Defaults to that of the data set.
         labels: "inferred" from the feature "label", or None for images without labels.
+        class_names: The names of the labels in their order, which are checked.
         pad_to_aspect_ratio: As in ``zoo.data.folder``.
         interpolation: As in ``zoo.data.folder``.
         in_memory: Whether the images are read into memory. Defaults to True up to 1 GiB. Otherwise
@@ -48,13 +50,13 @@ def tfds(
 
     Raises:
         FileNotFoundError: If the data are not on this machine and cannot be downloaded.
-        ValueError: If there is no such data set or split, or it has no images.
+        ValueError: If there is no such data set or split, or it has no images or other labels.
     """
     builder = _builder(name, data_dir)
     _prepare(builder)
     _check_split(builder, split)
     features = dict(builder.info.features or {})
-    if "image" not in features:
+    if len(getattr(features.get("image"), "shape", ())) != 3:
         raise ValueError(
             f"dataset must have a feature 'image'; received: {name}, which has "
             f"{', '.join(sorted(features)) or 'none'}."
@@ -62,6 +64,11 @@ def tfds(
     shape = _shape(features["image"].shape, image_size, color_mode)
     fit = image_files.Fit(shape, pad_to_aspect_ratio, interpolation)
     classes = getattr(features.get("label"), "names", None) if labels == "inferred" else None
+    if class_names is not None and list(class_names) != classes:
+        raise ValueError(
+            f"class_names must be the labels of {name}, {classes or 'none'}; received: "
+            f"{list(class_names)}."
+        )
     stream = StreamSource(builder, split, fit, classes)
     if in_memory is None:
         in_memory = len(stream) * math.prod(shape) <= MEMORY

@@ -4,8 +4,9 @@ import importlib.metadata
 import json
 import platform
 from dataclasses import fields
+from pathlib import Path
 
-from zoo.catalog import Card
+from zoo.catalog import FOLDER, Card
 from zoo.recipes import Recipe
 
 PACKAGES = ("tensorflow", "keras", "tensorflow-datasets", "numpy")
@@ -25,6 +26,9 @@ def card_of(model, name: str, recipe: dict | None = None) -> Card:
             no recipe. The fields that are not known are then None.
     """
     recipe = recipe or _unknown_recipe(model)
+    if (recipe["dataset"] or "").startswith(FOLDER):
+        # The path of a folder may say more about its owner than a card should.
+        recipe = recipe | {"dataset": f"{FOLDER}{Path(recipe['dataset']).name}"}
     return Card(
         name=name,
         family=type(model).__name__,

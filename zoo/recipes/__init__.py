@@ -1,6 +1,6 @@
 """Recipes of the named models: data alone, which imports no TensorFlow."""
 
-from zoo.recipes.pictures import FAMILIES, of_family, of_recipe
+from zoo.recipes.pictures import FAMILIES, data_set_of, on_pictures
 from zoo.recipes.recipe import FILE, Recipe, read
 from zoo.recipes.registry import list_recipes, named, with_current_metrics
 
@@ -8,10 +8,10 @@ __all__ = [
     "FAMILIES",
     "FILE",
     "Recipe",
+    "data_set_of",
     "list_recipes",
     "named",
-    "of_family",
-    "of_recipe",
+    "on_pictures",
     "read",
     "with_current_metrics",
 ]

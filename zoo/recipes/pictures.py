@@ -1,30 +1,47 @@
 """Recipes for a user's own pictures, chosen by their number, size and classes."""
 
 import math
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
 
+from zoo.catalog import FOLDER
 from zoo.recipes.papers import GLOW, GOODFELLOW, KINGMA, RADFORD, REALNVP, SOHN
 from zoo.recipes.recipe import MUON, Recipe
 
-# Pictures below which a model can only repeat them.
-FEWEST = 20
-# Pictures from which a data set is no longer small.
+# Smallest number of training pictures. With fewer, a model can only repeat them.
+FEWEST = 18
+# Data sets with fewer training pictures count as small.
 MANY = 3000
-# Steps in an epoch, at least: each epoch ends with a checkpoint, which takes about a second.
+# Smallest number of steps in an epoch, each of which ends with a checkpoint of about a second.
 SHORTEST_EPOCH = 100
 # Metrics of every family, which need no classifier.
 PIXELS = {"pixel_diversity": {}, "pixel_memorization": {}}
 
 
-def _stages(shape, smallest):
-    """Returns how often the grid of an image can be halved down to a smallest size."""
-    count, side = 0, min(shape[:2])
-    while side % 2 == 0 and side // 2 >= smallest:
-        count, side = count + 1, side // 2
+def _halvings(shape, smallest):
+    """Returns how many times height and width can be halved without falling below ``smallest``."""
+    count, sides = 0, shape[:2]
+    while all(side % 2 == 0 and side // 2 >= smallest for side in sides):
+        count, sides = count + 1, [side // 2 for side in sides]
     return count
 
 
-def _gan(shape, few):
+def _flow_scales(shape):
+    """Returns the number of times that a flow halves an image, from 1 to 3.
+
+    Raises:
+        ValueError: If the height or the width is odd.
+    """
+    if any(side % 2 for side in shape[:2]):
+        raise ValueError(
+            "The height and the width of the images must be even for a flow; received: "
+            f"{shape[0]} and {shape[1]}. Set --size."
+        )
+    return max(1, min(3, _halvings(shape, 4)))
+
+
+def _gan(shape, number):
     return {
         "model": {"latent_dim": 100, "hidden": [800, 800], "instance_noise": 0.1, "ema": 0.999},
         "optimizer_arguments": {"beta_1": 0.5},
@@ -34,7 +51,7 @@ def _gan(shape, few):
     }
 
 
-def _dcgan(shape, few):
+def _dcgan(shape, number):
     # Number of doublings from a grid of 4 rows and columns to the image.
     count = max(1, math.ceil(math.log2(min(shape[:2]) / 4)))
     return {
@@ -43,7 +60,7 @@ def _dcgan(shape, few):
             "filters": [min(256, 32 * 2 ** (count - 1 - i)) for i in range(count)],
             "kernel_size": 4,
             "instance_noise": 0.15,
-            "ema": 0.999 if not few else 0.99,
+            "ema": 0.999 if number >= MANY else 0.99,
         },
         "optimizer": "Muon",
         "optimizer_arguments": MUON | {"momentum": 0.5, "adam_beta_1": 0.5, "adam_lr_ratio": 0.05},
@@ -53,8 +70,8 @@ def _dcgan(shape, few):
     }
 
 
-def _vae(shape, few):
-    count = min(3, _stages(shape, 4))
+def _vae(shape, number):
+    count = min(3, _halvings(shape, 4))
     return {
         "model": {
             "latent_dim": 64,
@@ -73,12 +90,12 @@ def _vae(shape, few):
     }
 
 
-def _cvae(shape, few):
-    return _vae(shape, few) | {"paper": SOHN}
+def _cvae(shape, number):
+    return _vae(shape, number) | {"paper": SOHN}
 
 
-def _glow(shape, few):
-    count = max(1, min(3, _stages(shape, 4)))
+def _glow(shape, number):
+    count = _flow_scales(shape)
     return {
         "model": {"steps": [4] * count, "filters": 64, "dequantization": "variational"},
         "rate": 0.001,
@@ -88,8 +105,8 @@ def _glow(shape, few):
     }
 
 
-def _realnvp(shape, few):
-    count = max(1, min(3, _stages(shape, 4)))
+def _realnvp(shape, number):
+    count = _flow_scales(shape)
     return {
         "model": {"scales": count + 1, "dequantization": "variational"},
         "rate": 0.001,
@@ -99,104 +116,167 @@ def _realnvp(shape, few):
     }
 
 
-# {name on the command line: (class of zoo.models, function of the shape of the images and of
-# whether there are few of them)}
+@dataclass(frozen=True)
+class Family:
+    """Family of models that a user's own pictures can be trained on.
+
+    Attributes:
+        name: Class of ``zoo.models``.
+        settings: Function of the shape of the images and of their number that returns fields of a
+            ``Recipe``, with "rate" and "steps" in place of "cycles".
+        labels: "optional", "required" or "unused".
+    """
+
+    name: str
+    settings: Callable
+    labels: str = "optional"
+
+
+# {name on the command line: family}
 FAMILIES = {
-    "gan": ("GAN", _gan),
-    "dcgan": ("DCGAN", _dcgan),
-    "vae": ("VAE", _vae),
-    "cvae": ("CVAE", _cvae),
-    "realnvp": ("RealNVP", _realnvp),
-    "glow": ("Glow", _glow),
+    "gan": Family("GAN", _gan),
+    "dcgan": Family("DCGAN", _dcgan),
+    "vae": Family("VAE", _vae, labels="unused"),
+    "cvae": Family("CVAE", _cvae, labels="required"),
+    "realnvp": Family("RealNVP", _realnvp),
+    "glow": Family("Glow", _glow),
 }
 
 
-def of_family(
-    family: str, dataset: str, pictures: dict, source, splits: dict, *, labels: bool = True
-) -> Recipe:
-    """Returns a recipe of a family of models for pictures.
+def on_pictures(
+    chosen: str | Recipe,
+    given: str,
+    data_dir: str | None = None,
+    *,
+    size: int | None = None,
+    channels: int | None = None,
+    pad: bool = False,
+    unconditional: bool = False,
+    strict: bool = False,
+) -> tuple:
+    """Makes a recipe for a folder of pictures or a data set of tensorflow-datasets.
 
     Args:
-        family: A key of ``FAMILIES``.
-        dataset: As in ``Recipe``.
-        pictures: As in ``Recipe``.
-        source: The training images, a ``zoo.data.Source``.
-        splits: {"train", "validation" and "test": name of the split}.
-        labels: Whether the model is conditional on the labels of the images, if they have any.
-            "cvae" always is, and "vae" never.
+        chosen: A key of ``FAMILIES``, whose networks and training are chosen by the pictures, or a
+            recipe, which is kept as far as possible.
+        given: Path of a folder, or "tfds:" and the name of a data set.
+        data_dir: Folder in which tensorflow-datasets keeps its data.
+        size: Height and width of the images. Defaults to those of the pictures or of the recipe.
+        channels: 1 or 3. Defaults to those of the pictures or of the recipe.
+        pad: Whether pictures of another aspect ratio are padded instead of cropped.
+        unconditional: Whether the model is trained without labels.
+        strict: Whether a picture that cannot be read is an error.
+
+    Returns:
+        (recipe, source): the ``Recipe``, and the training images before they are decoded.
 
     Raises:
-        ValueError: If there are too few pictures, or no two classes for a conditional model.
+        FileNotFoundError: If there are no such data.
+        ValueError: If an argument is not as above, there are too few pictures, or no two classes
+            for a conditional model.
     """
-    if len(source) < FEWEST:
-        raise ValueError(
-            f"There must be at least {FEWEST} pictures for training; received: {len(source)}."
-        )
-    name, settings_of = FAMILIES[family]
-    settings = settings_of(source.image_shape, len(source) < MANY)
-    batch_size = 64 if len(source) >= 640 else 16
-    once = len(source) // batch_size
-    steps = max(once, SHORTEST_EPOCH)
-    epochs = math.ceil(settings.pop("steps") / steps)
-    conditional = family == "cvae" or (labels and family != "vae" and bool(source.classes))
-    return Recipe(
-        family=name,
-        dataset=dataset,
-        batch_size=batch_size,
-        cycles=[[epochs, settings.pop("rate"), {}]],
-        steps_per_epoch=None if steps == once else steps,
-        binarize=None,
-        metrics=settings.pop("metrics", {}) | PIXELS,
-        **_of_images(settings.pop("model"), pictures, source, splits, conditional),
-        **settings,
-    )
+    from zoo import data
 
-
-def of_recipe(recipe: Recipe, dataset: str, pictures: dict, source, splits: dict) -> Recipe:
-    """Returns a recipe on other images than its own, with networks for their shape.
-
-    Metrics that need a classifier of the recipe's own data set are left out.
-
-    Args:
-        recipe: The recipe.
-        dataset: As in ``Recipe``.
-        pictures: As in ``Recipe``.
-        source: The training images, a ``zoo.data.Source``.
-        splits: As in ``of_family``.
-
-    Raises:
-        ValueError: If the model is conditional and there are no two classes.
-    """
-    general = ("nll", "bits_per_dim", "nearest_neighbor")
-    return replace(
-        recipe,
-        dataset=dataset,
-        batch_size=min(recipe.batch_size, len(source)),
-        best=None,
-        metrics={name: recipe.metrics[name] for name in general if name in recipe.metrics} | PIXELS,
-        anchors={},
-        **_of_images(recipe.model, pictures, source, splits, "num_classes" in recipe.model),
-    )
-
-
-def _of_images(model, pictures, source, splits, conditional) -> dict:
-    """Returns the fields of a recipe that the images decide."""
-    model = model | {"image_shape": list(source.image_shape)}
-    pictures = pictures | {"labels": None}
-    if conditional:
-        names = source.classes or ()
-        if len(names) < 2:
-            raise ValueError(
-                "The pictures of a conditional model must be in sub-folders of at least 2 classes; "
-                f"received: {f'1 class, {names[0]}' if names else 'no sub-folders'}. A vae, or "
-                "--unconditional, needs no classes."
-            )
-        model |= {"num_classes": len(names)}
-        pictures |= {"labels": "inferred", "class_names": list(names)}
-    return {
-        "model": model,
+    dataset, pictures = data_set_of(given), {}
+    if isinstance(chosen, Recipe):
+        labels = "required" if "num_classes" in chosen.model else "unused"
+        pictures = data.shape_settings(chosen.model.get("image_shape", (28, 28, 1)))
+    else:
+        labels = FAMILIES[chosen].labels
+    if unconditional and chosen == "cvae":
+        raise ValueError("--unconditional cannot be used with cvae; train a vae.")
+    if unconditional or labels == "unused":
+        labels, pictures["labels"] = "unused", None
+    if size:
+        pictures["image_size"] = [size, size]
+    if channels:
+        pictures["color_mode"] = "grayscale" if channels == 1 else "rgb"
+    pictures |= {"pad_to_aspect_ratio": True} if pad else {}
+    pictures |= {"strict": True} if strict else {}
+    splits = data.splits(dataset, data_dir)
+    source = data.described_training(dataset, splits["train"], data_dir, pictures)
+    pictures |= data.shape_settings(source.image_shape)
+    if labels == "required" or (labels == "optional" and source.classes):
+        pictures |= {"class_names": _class_names(source)}
+    else:
+        pictures["labels"] = None
+    make = _of_recipe if isinstance(chosen, Recipe) else _of_family
+    fields = {
+        "dataset": dataset,
         "pictures": pictures,
         "split": splits["train"],
         "validation": splits["validation"],
         "test": splits["test"],
     }
+    return make(chosen, source, pictures.get("class_names"), fields), source
+
+
+def data_set_of(given: str) -> str:
+    """Returns the data set of a recipe for what a user gives: a folder, or tfds:NAME.
+
+    Raises:
+        ValueError: If it is neither.
+    """
+    name = given.removeprefix("tfds:")
+    if not name:
+        raise ValueError(f"--data must be a folder or tfds:NAME; received: {given!r}.")
+    if name != given:
+        return name
+    # An absolute path, so that a run can be used in any folder.
+    return f"{FOLDER}{Path(given).expanduser().resolve()}"
+
+
+def _of_family(family, source, class_names, fields) -> Recipe:
+    if len(source) < FEWEST:
+        raise ValueError(
+            f"There must be at least {FEWEST} pictures for training, after a tenth is held out; "
+            f"received: {len(source)}."
+        )
+    settings = FAMILIES[family].settings(source.image_shape, len(source))
+    batch_size = 64 if len(source) >= 640 else min(16, len(source))
+    steps = max(len(source) // batch_size, SHORTEST_EPOCH)
+    epochs = math.ceil(settings.pop("steps") / steps)
+    model = settings.pop("model") | {"image_shape": list(source.image_shape)}
+    return Recipe(
+        family=FAMILIES[family].name,
+        model=model | ({"num_classes": len(class_names)} if class_names else {}),
+        batch_size=batch_size,
+        cycles=[[epochs, settings.pop("rate"), {}]],
+        steps_per_epoch=steps,
+        binarize=None,
+        metrics=settings.pop("metrics", {}) | PIXELS,
+        **fields,
+        **settings,
+    )
+
+
+def _of_recipe(recipe, source, class_names, fields) -> Recipe:
+    """Returns a recipe on other images, without the metrics that need its own data set."""
+    model = {name: value for name, value in recipe.model.items() if name != "num_classes"}
+    kept = ("accuracy", "nll", "bits_per_dim", "nearest_neighbor")
+    metrics = {name: recipe.metrics[name] for name in kept if name in recipe.metrics}
+    batch_size = min(recipe.batch_size, len(source))
+    return replace(
+        recipe,
+        model=model
+        | {"image_shape": list(source.image_shape)}
+        | ({"num_classes": len(class_names)} if class_names else {}),
+        batch_size=batch_size,
+        steps_per_epoch=max(1, len(source) // batch_size),
+        best=None,
+        # A recipe without metrics of samples is that of a classifier.
+        metrics=metrics | (PIXELS if "frechet" in recipe.metrics else {}),
+        anchors={},
+        **fields,
+    )
+
+
+def _class_names(source) -> list:
+    names = source.classes or ()
+    if len(names) < 2:
+        raise ValueError(
+            "The pictures of a conditional model must be in sub-folders of at least 2 classes; "
+            f"received: {f'1 class, {names[0]}' if names else 'no sub-folders'}. A vae, or "
+            "--unconditional, needs no classes."
+        )
+    return list(names)

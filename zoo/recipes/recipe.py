@@ -60,7 +60,10 @@ RULES = {
     "family": (_is_text, "the name of a class of zoo.models"),
     "model": (lambda value: isinstance(value, dict), "a table of arguments of the family's class"),
     "dataset": (_is_text, "a data set of tensorflow-datasets, or 'folder:' and a path"),
-    "pictures": (lambda value: isinstance(value, dict), "a table of arguments of zoo.data.folder"),
+    "pictures": (
+        lambda value: isinstance(value, dict),
+        "a table of arguments of zoo.data.folder or zoo.data.tfds",
+    ),
     "batch_size": (_is_count, "an integer of at least 1"),
     "cycles": (
         lambda value: isinstance(value, list) and value and all(map(_is_cycle, value)),
@@ -84,6 +87,7 @@ RULES = {
         "null or a table of metric, a name, and every, an integer of at least 1",
     ),
     "binarize": (lambda value: value in ("dynamic", None), "'dynamic' or null"),
+    "start": (lambda value: value is None or _is_text(value), "the name of a model or null"),
     "precision": (lambda value: value in PRECISIONS, f"one of {', '.join(PRECISIONS)}"),
     "seed": (
         lambda value: _is_count(value, 0) and value < 2**32,
@@ -122,10 +126,13 @@ class Recipe:
         test: Split that the metrics are measured on.
         best: {"metric", "every"}: one of ``metrics`` is measured on the validation images every so
             many epochs and after the last one, and the best model is kept. None keeps the last one.
-        pictures: Arguments of ``zoo.data.folder`` by which pictures become images of one shape.
+        pictures: Arguments of ``zoo.data.folder`` or ``zoo.data.tfds`` by which pictures become
+            images of one shape.
         binarize: "dynamic" draws binary pixels anew in each epoch, with the grey values as means;
             None trains on the grey values.
         precision: Dtype policy of Keras in training. The trained model is float32 in any case.
+        start: Model whose weights the training starts from, by name or path. None stands for random
+            weights.
         seed: Seed of the initial weights, of the order of the images, of binarization and of noise.
         metrics: {name: settings} of the metrics on the model's card, see ``zoo.evaluation``.
         anchors: {metric: {value, source}}, the published values that metrics are compared with.
@@ -150,6 +157,7 @@ class Recipe:
     pictures: dict = field(default_factory=dict)
     binarize: str | None = "dynamic"
     precision: str = "float32"
+    start: str | None = None
     seed: int = 0
     metrics: dict = field(default_factory=dict)
     anchors: dict = field(default_factory=dict)

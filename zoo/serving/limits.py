@@ -34,8 +34,8 @@ class Limits:
         stop_seconds: Time for unfinished requests when the server stops.
         head_bytes: Size of a request's head, and of its trailers.
         body_bytes: Size of a request's body.
-        picture_pixels: Number of pixels of all pictures in a request. Decoding needs up to 16 bytes
-            for each, of one request at a time.
+        picture_pixels: Number of pixels of all pictures in a request. Each needs up to 16 bytes
+            while it is decoded. A large JPEG file is decoded at a fraction of its size.
         request_bytes: Estimated memory of one request.
         total_bytes: Estimated memory of all unfinished requests together.
     """
@@ -45,7 +45,7 @@ class Limits:
     stop_seconds: float = 30
     head_bytes: int = 64 * 2**10
     body_bytes: int = 32 * 2**20
-    picture_pixels: int = 16 * 2**20
+    picture_pixels: int = 4 * 2**20
     request_bytes: int = 384 * 2**20
     total_bytes: int = 1024 * 2**20
 

@@ -6,7 +6,6 @@ Every function that validates raises ``Refused`` with one sentence.
 import base64
 import binascii
 import io
-import threading
 from dataclasses import dataclass
 from itertools import chain, islice
 
@@ -20,9 +19,8 @@ from zoo.serving.limits import Refused
 from zoo.utils import image_files
 
 DEFAULT = "serving_default"
-# The pictures of one request are decoded at a time, because a decoded picture may need a hundred
-# times the memory of its file.
-_decoding = threading.Lock()
+# Formats of picture files, those whose headers give the size before anything is decoded.
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
 
 
 @dataclass(frozen=True)
@@ -112,23 +110,24 @@ def pictures(model, signature: str, values: list) -> np.ndarray:
     inference = model.inference
     fit = inference.picture_fit or image_files.Fit(inference.image_shape)
     pixels, images = 0, []
-    with _decoding:
-        for value in values:
-            try:
-                file = base64.b64decode(value["b64"], validate=True)
-                height, width = image_files.header(io.BytesIO(file)).size
-                pixels += height * width
-                if pixels > model.picture_pixels:
-                    raise Refused(
-                        f"The pictures must have at most {model.picture_pixels} pixels together; "
-                        "received: more."
-                    )
-                images.append(fit.read(io.BytesIO(file)))
-            except (binascii.Error, TypeError, ValueError) as error:
-                raise Refused(
-                    "Each b64 must be a picture that Pillow can read, in base64; received: "
-                    f"{short(value['b64'])}."
-                ) from error
+    for value in values:
+        try:
+            file = io.BytesIO(base64.b64decode(value["b64"], validate=True))
+            with image_files.opened(file, FORMATS) as picture:
+                fit.reduce(picture)
+                pixels += picture.width * picture.height
+                if pixels <= model.picture_pixels:
+                    images.append(fit.fitted(picture))
+        except (binascii.Error, TypeError, ValueError) as error:
+            raise Refused(
+                f"Each b64 must be a picture in base64, one of {', '.join(FORMATS)}; received: "
+                f"{short(value['b64'])}."
+            ) from error
+        if pixels > model.picture_pixels:
+            raise Refused(
+                f"The pictures must have at most {model.picture_pixels} pixels together; received: "
+                "more."
+            )
     return inference.input_images(signature, np.stack(images) / np.float32(255))
 
 

@@ -1,7 +1,6 @@
 """Training of recipes in run folders."""
 
 from zoo.training.run import Run
-from zoo.training.timing import in_minutes
 from zoo.training.trainer import build, extended, train
 
-__all__ = ["Run", "build", "extended", "in_minutes", "train"]
+__all__ = ["Run", "build", "extended", "train"]

@@ -1,4 +1,4 @@
-"""Callbacks that keep a run's checkpoints and history."""
+"""Callbacks that keep a run's checkpoints, history and sheets of samples."""
 
 import time
 
@@ -9,8 +9,9 @@ from zoo.inference.sheet import sample_sheet
 from zoo.recipes import Recipe
 from zoo.training.run import Run
 from zoo.utils import image_files
+from zoo.utils.numbers import duration
 
-# Number of sheets of samples in a training.
+# Smallest number of sheets of samples in a training of as many epochs or more.
 SHEETS = 20
 
 
@@ -62,7 +63,8 @@ class Samples(keras.callbacks.Callback):
 
     Args:
         run: Folder of the run, in which the sheets are ``samples/epoch_0001.png`` and so on.
-        recipe: Its recipe. Each twentieth of its epochs has a sheet, and each epoch if it has less.
+        recipe: Its recipe. A sheet is written after every twentieth part of its epochs, or after
+            each epoch if there are fewer than 40, and after the last one.
         source: Training images, of which a model that completes images takes its conditions.
     """
 
@@ -83,3 +85,35 @@ class Samples(keras.callbacks.Callback):
         self.run.samples.mkdir(exist_ok=True)
         sheet = sample_sheet(self.model, self.source)
         image_files.write(sheet, self.run.samples / f"epoch_{epoch + 1:04}.png")
+
+
+class TimeLeft(keras.callbacks.Callback):
+    """Prints the time left of the training after each epoch, and ends it after a deadline.
+
+    Args:
+        epochs: Number of epochs of the training, in all cycles.
+        deadline: Time of ``time.monotonic()``, or None.
+        verbose: 0 prints nothing.
+    """
+
+    def __init__(self, epochs: int, deadline: float | None, verbose):
+        super().__init__()
+        self.epochs, self.deadline, self.verbose = epochs, deadline, verbose
+        self.started = self.before = None
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Starts the clock at the second epoch, because the first one contains the tracing."""
+        if self.before is None:
+            self.before = epoch
+        elif self.started is None:
+            self.started = time.monotonic(), epoch
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Prints the time left."""
+        now, left = time.monotonic(), self.epochs - epoch - 1
+        if self.deadline is not None and now > self.deadline:
+            self.model.stop_training = True
+        elif self.verbose and self.started and left:
+            start, first = self.started
+            seconds = left * (now - start) / (epoch + 1 - first)
+            keras.utils.io_utils.print_msg(f"{left} epochs left, about {duration(seconds)}")

@@ -1,65 +1,59 @@
-"""Length of a training, by time instead of epochs."""
+"""Fits the number of steps of a recipe to a time."""
 
-import time
 from dataclasses import replace
 
-from zoo import evaluation
-from zoo.models.precision import policy_scope
 from zoo.recipes import Recipe
-from zoo.training.trainer import STEPS_PER_EXECUTION, build
 
-# Share of the time that the steps of the training may take. The rest is for tracing, checkpoints
-# and sheets of samples.
-SHARE = 0.85
-# Seconds for which steps are timed, at least.
-TIMED = 3.0
-# Epochs of a training, at least.
+# Steps that Keras runs at once.
+STEPS_PER_EXECUTION = 20
+# Share of the time that is planned. The rest is for tracing and for slower steps.
+SHARE = 0.9
+# Smallest number of epochs, so that there are sheets of samples and checkpoints.
 EPOCHS = 10
 
 
-def in_minutes(recipe: Recipe, minutes: float, data_dir: str | None = None) -> Recipe:
-    """Returns a recipe with as many steps as fit into a time on this machine.
+def in_seconds(
+    recipe: Recipe, seconds: float, steps: int, step_seconds: float, epoch_seconds: float
+) -> Recipe:
+    """Returns a recipe with as many steps as fit into a time.
 
-    The steps of an untrained model are timed. The cycles of the recipe are shortened or lengthened
-    in proportion, so that the learning rate still falls to zero at the end. An epoch has fewer
-    steps than the data set has batches if there would be less than ten epochs.
+    The cycles of the recipe are shortened or lengthened in proportion, so that the learning rate
+    still falls to zero at the end. If there would be fewer than ten epochs, an epoch has fewer
+    steps.
 
     Args:
         recipe: The recipe.
-        minutes: Time of the training.
-        data_dir: Folder in which tensorflow-datasets keeps its data.
+        seconds: Time of the training.
+        steps: Steps in an epoch of the recipe.
+        step_seconds: Time of a step.
+        epoch_seconds: Time of what follows each epoch, such as the checkpoint.
 
     Raises:
-        ValueError: If the time is not enough for ten steps.
+        ValueError: If the time is not enough for one step in each of ten epochs.
     """
-    started = time.monotonic()
-    source = evaluation.Splits.of_recipe(recipe, data_dir).source("train")
-    steps = source.steps_per_epoch(recipe.batch_size)
-    seconds = _seconds_of_step(recipe, source)
-    left = SHARE * (60 * minutes - (time.monotonic() - started))
-    total = int(left / seconds)
-    if total < EPOCHS:
+    seconds *= SHARE
+    in_epoch = int((seconds / EPOCHS - epoch_seconds) / step_seconds)
+    if in_epoch < 1:
+        needed = EPOCHS * (step_seconds + epoch_seconds) / SHARE - seconds / SHARE
         raise ValueError(
-            f"minutes must be at least {(EPOCHS * seconds / SHARE + 60) / 60:.0f} for "
-            f"{EPOCHS} steps here; received: {minutes:g}."
+            f"minutes must be at least {needed / 60:.1f} more for {EPOCHS} short epochs on this "
+            "machine."
         )
-    steps = min(steps, total // EPOCHS)
-    cycles = _scaled(recipe.cycles, total // steps)
-    return replace(recipe, cycles=cycles, steps_per_epoch=steps)
+    steps = min(steps, in_epoch)
+    # Whole executions, because others are slower.
+    steps -= steps % STEPS_PER_EXECUTION if steps > STEPS_PER_EXECUTION else 0
+    epochs = int(seconds / (steps * step_seconds + epoch_seconds))
+    return replace(recipe, cycles=_scaled(recipe.cycles, epochs), steps_per_epoch=steps)
 
 
-def _seconds_of_step(recipe, source):
-    """Returns the time of a step of an untrained model, after the first execution."""
-    with policy_scope(recipe.precision):
-        model = build(recipe, STEPS_PER_EXECUTION)
-        model.adapt(source)
-        settings = {"batch_size": recipe.batch_size, "verbose": 0}
-        model.fit(source, steps_per_epoch=STEPS_PER_EXECUTION, **settings)
-        count, started = 0, time.monotonic()
-        while time.monotonic() - started < TIMED:
-            model.fit(source, steps_per_epoch=STEPS_PER_EXECUTION, **settings)
-            count += STEPS_PER_EXECUTION
-        return (time.monotonic() - started) / count
+def cut(recipe: Recipe, epochs: int) -> Recipe:
+    """Returns a recipe with its first epochs alone."""
+    cycles = []
+    for length, *others in recipe.cycles:
+        if left := min(length, epochs):
+            cycles.append([left, *others])
+        epochs -= left
+    return replace(recipe, cycles=cycles)
 
 
 def _scaled(cycles, epochs):

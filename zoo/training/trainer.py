@@ -5,7 +5,10 @@ An interrupted training continues from its last checkpoint.
 
 import inspect
 import math
+import tempfile
+import time
 from dataclasses import replace
+from pathlib import Path
 
 import keras
 
@@ -15,12 +18,15 @@ from zoo.catalog import nearest
 from zoo.models.base import ImageModel
 from zoo.models.precision import policy_scope
 from zoo.recipes import Recipe
-from zoo.training.callbacks import Checkpoint, KeepBest, Samples
+from zoo.training import timing
+from zoo.training.callbacks import Checkpoint, KeepBest, Samples, TimeLeft
 from zoo.training.run import Run
 from zoo.training.schedules import Cycles
+from zoo.training.timing import STEPS_PER_EXECUTION
 from zoo.utils.atomic import plain_write_errors
 
-STEPS_PER_EXECUTION = 20
+# Shortest time in seconds for which steps are timed.
+TIMED = 3.0
 
 
 def family_of(recipe: Recipe) -> type:
@@ -121,6 +127,7 @@ def train(
     *,
     resume: bool = False,
     start: keras.Model | None = None,
+    deadline: float | None = None,
     data_dir: str | None = None,
     verbose="auto",
 ) -> keras.Model:
@@ -134,6 +141,8 @@ def train(
             after its own, see ``extended``.
         start: Model whose weights the training starts from, with the networks of the recipe.
             Defaults to None, random weights.
+        deadline: Time of ``time.monotonic()`` by which the training ends. The steps are timed, and
+            the recipe gets as many as fit. Defaults to None, the steps of the recipe.
         data_dir: Folder in which tensorflow-datasets keeps its data.
         verbose: As in ``keras.Model.fit``.
 
@@ -141,8 +150,8 @@ def train(
         The trained model, in float32 and compiled with the default optimizers.
 
     Raises:
-        FileExistsError: If the folder holds a run and ``resume`` is False.
         FileNotFoundError: If there is no run to resume, or no data.
+        FileExistsError: If the folder holds a run and ``resume`` is False.
         ValueError: If the run is of another recipe, or the recipe cannot be built.
     """
     run = Run(run_dir)
@@ -153,7 +162,7 @@ def train(
             f"{run.folder} holds a run: continue it with --resume, or name another --run-dir."
         )
     with policy_scope(recipe.precision):
-        Training(recipe, run, data_dir, start).run_to_the_end(resume, verbose)
+        Training(recipe, run, data_dir, start, deadline, verbose).run_to_the_end(resume)
     return run.trained_model()
 
 
@@ -165,10 +174,12 @@ class Training:
         run: Folder of the run.
         data_dir: Folder in which tensorflow-datasets keeps its data.
         start: As in ``train``.
+        deadline: As in ``train``.
+        verbose: As in ``train``.
     """
 
-    def __init__(self, recipe: Recipe, run: Run, data_dir, start=None):
-        self.recipe, self.run, self.start = recipe, run, start
+    def __init__(self, recipe: Recipe, run: Run, data_dir, start, deadline, verbose):
+        self.run, self.start, self.deadline, self.verbose = run, start, deadline, verbose
         # The values outside the cycles that change them.
         changed = {name for _, _, changes in recipe.cycles for name in changes}
         self.defaults = {name: _argument(recipe, name) for name in changed}
@@ -180,15 +191,38 @@ class Training:
         self.images, self.source = splits.images("train"), splits.source("train")
         self.steps = self.images.steps_per_epoch(recipe.batch_size)
         self.steps = recipe.steps_per_epoch or self.steps
+        if deadline is not None:
+            recipe = self._timed(recipe)
+            self.steps = recipe.steps_per_epoch
+        self.recipe = recipe
         self.callbacks = [
             Checkpoint(run),
             Samples(run, recipe, self.source),
             keras.callbacks.TensorBoard(run.logs, write_graph=False),
+            TimeLeft(recipe.epochs, deadline, verbose),
         ]
         if recipe.best:
             self.callbacks.insert(0, KeepBest(run, recipe, splits))
 
-    def run_to_the_end(self, resume: bool, verbose) -> None:
+    def _timed(self, recipe):
+        """Returns a recipe with the steps that fit until the deadline."""
+        model = build(recipe, STEPS_PER_EXECUTION)
+        settings = {"batch_size": recipe.batch_size, "verbose": 0}
+        # The first execution is traced, which takes longer.
+        model.fit(self.source, steps_per_epoch=STEPS_PER_EXECUTION, **settings)
+        count, started = 0, time.monotonic()
+        while time.monotonic() - started < TIMED:
+            model.fit(self.source, steps_per_epoch=STEPS_PER_EXECUTION, **settings)
+            count += STEPS_PER_EXECUTION
+        step_seconds = (time.monotonic() - started) / count
+        with tempfile.TemporaryDirectory() as folder:
+            started = time.monotonic()
+            self.run.save(model, Path(folder, "checkpoint.keras"))
+            epoch_seconds = time.monotonic() - started
+        left = self.deadline - time.monotonic()
+        return timing.in_seconds(recipe, left, self.steps, step_seconds, epoch_seconds)
+
+    def run_to_the_end(self, resume: bool) -> None:
         """Trains the epochs that are left and writes the trained model."""
         model = self._model(resume)
         done, end = int(model.optimizer.iterations) // self.steps, 0
@@ -201,8 +235,12 @@ class Training:
             end += epochs
             if done < end:
                 _set(model, self.defaults | changes)
-                self._fit(model, done, end, verbose)
-                done = end
+                self._fit(model, done, end)
+                done = int(model.optimizer.iterations) // self.steps
+            if done < end:  # The deadline has passed.
+                self.recipe = timing.cut(self.recipe, done)
+                self.run.write_recipe(self.recipe)
+                break
         if self.recipe.best:
             model = keras.saving.load_model(self.run.best)
         _set(model, self.defaults)
@@ -224,7 +262,7 @@ class Training:
             getattr(model, name).learning_rate = schedule
         return model
 
-    def _fit(self, model, done, end, verbose):
+    def _fit(self, model, done, end):
         with plain_write_errors(self.run.folder):
             model.fit(
                 self.source,
@@ -233,7 +271,7 @@ class Training:
                 epochs=end,
                 initial_epoch=done,
                 callbacks=self.callbacks,
-                verbose=verbose,
+                verbose=self.verbose,
             )
 
 

@@ -1,7 +1,7 @@
 """Image files, read and written by Pillow."""
 
 import math
-import struct
+import os
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,11 @@ FORMATS = {
     ".tif": {"format": "TIFF"},
     ".tiff": {"format": "TIFF"},
 }
+# {argument of ``zoo.data.folder``: attribute of ``Fit``}
+SETTINGS = {"pad_to_aspect_ratio": "pad", "interpolation": "interpolation"}
+# Formats of Pillow that are not pictures of pixels, or need another program or a part that Pillow
+# does not have.
+NO_PIXELS = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
 # Formats of pixels without colours: bits, grey levels of 8, 16 or 32 bits, and with transparency.
 GREY = ("1", "L", "LA", "I", "I;16", "I;16B", "I;16L", "F")
 
@@ -88,9 +93,11 @@ class Header:
 
 
 def suffixes() -> frozenset:
-    """Returns the suffixes of the formats that Pillow reads, such as ``.png``."""
+    """Returns the suffixes of the formats of pixels that Pillow reads, such as ``.png``."""
     return frozenset(
-        suffix for suffix, name in Image.registered_extensions().items() if name in Image.OPEN
+        suffix
+        for suffix, name in Image.registered_extensions().items()
+        if name in Image.OPEN and name not in NO_PIXELS
     )
 
 
@@ -101,7 +108,7 @@ def header(path) -> Header:
         FileNotFoundError: If there is no such file.
         ValueError: If the file is not a picture.
     """
-    with _opened(path) as picture:
+    with opened(path) as picture:
         height, width = picture.height, picture.width
         # The method of PNG files would decode the picture.
         orientation = Image.Image.getexif(picture).get(ExifTags.Base.Orientation, 1)
@@ -144,11 +151,11 @@ class Fit:
 
         Args:
             shape: As above.
-            settings: Table of arguments, of which ``pad_to_aspect_ratio`` and ``interpolation`` are
-                read.
+            settings: Table of arguments, of which those of ``SETTINGS`` are used.
         """
-        pad = settings.get("pad_to_aspect_ratio", cls.pad)
-        return cls(shape, pad, settings.get("interpolation", cls.interpolation))
+        return cls(
+            shape, **{SETTINGS[name]: settings[name] for name in SETTINGS if name in settings}
+        )
 
     def read(self, path) -> np.ndarray:
         """Decodes a picture file.
@@ -163,31 +170,29 @@ class Fit:
             FileNotFoundError: If there is no such file.
             ValueError: If the file is not a picture or is damaged.
         """
+        with opened(path) as picture:
+            self.reduce(picture)
+            return self.fitted(picture)
+
+    def reduce(self, picture: Image.Image) -> None:
+        """Sets an opened JPEG file to be decoded at a fraction of its size if it is large."""
         height, width, _ = self.shape
-        with _opened(path) as picture:
-            # A large JPEG file is decoded at a fraction of its size.
-            picture.draft(None, (4 * width, 4 * height))
-            return self.fitted(ImageOps.exif_transpose(picture))
+        picture.draft(None, (4 * width, 4 * height))
 
     def fitted(self, picture: Image.Image) -> np.ndarray:
-        """Converts a decoded picture, uint8 ``(height, width, channels)``."""
+        """Converts an opened picture to uint8 ``(height, width, channels)``."""
         height, width, channels = self.shape
-        picture = _in_bytes(picture, "L" if channels == 1 else "RGB")
+        rotated = ImageOps.exif_transpose(picture)
+        picture = _in_bytes(rotated, "L" if channels == 1 else "RGB")
         resize = ImageOps.pad if self.pad else ImageOps.fit
         method = Image.Resampling[self.interpolation.upper()]
         return np.asarray(resize(picture, (width, height), method)).reshape(self.shape)
 
-    def check(self, path) -> None:
-        """Decodes a picture file, and raises the errors of ``read``."""
-        self.read(path)
-
 
 def _in_bytes(picture, mode):
     """Converts a picture to grey levels or colours of 8 bits, without transparency."""
-    if picture.mode.startswith("I"):
-        picture = Image.fromarray(np.uint8(np.clip(np.asarray(picture) // 257, 0, 255)))
-    elif picture.mode == "F":
-        picture = Image.fromarray(np.uint8(np.clip(np.asarray(picture), 0, 255)))
+    if picture.mode.startswith("I") or picture.mode == "F":
+        picture = Image.fromarray(_levels(np.asarray(picture)))
     if picture.has_transparency_data:
         picture = picture.convert("RGBA")
         white = Image.new("RGBA", picture.size, "white")
@@ -195,24 +200,40 @@ def _in_bytes(picture, mode):
     return picture.convert(mode)
 
 
+def _levels(values):
+    """Scales grey levels of 16 bits, or floats in [0, 1] or [0, 255], to uint8."""
+    if values.dtype.kind == "f":
+        values = values * 255 if values.max() <= 1 else values
+    elif values.max() > 65535:
+        raise ValueError(f"Grey levels must be at most 65535; received: {values.max()}.")
+    else:
+        values = values // 257
+    return np.uint8(np.clip(values, 0, 255))
+
+
 @contextmanager
-def _opened(path):
-    """Opens a picture; all errors of Pillow within are ``ValueError``."""
+def opened(path, formats: tuple | None = None):
+    """Opens a picture file. An error of Pillow within is a ``ValueError``.
+
+    Args:
+        path: The file, or a binary file object.
+        formats: Names of the formats of Pillow that are allowed. Defaults to all.
+
+    Yields:
+        A ``PIL.Image.Image``, which is decoded at first use.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is not a picture or is damaged.
+    """
     try:
-        with Image.open(path) as picture:
+        with Image.open(path, formats=formats) as picture:
             yield picture
     except FileNotFoundError:
         raise
-    # Decoders of damaged files raise errors of many kinds.
-    except (
-        OSError,
-        ValueError,
-        SyntaxError,
-        EOFError,
-        struct.error,
-        Image.DecompressionBombError,
-    ) as error:
-        raise ValueError(f"{path} must be a picture that Pillow can read ({error}).") from error
+    except Exception as error:  # Decoders of damaged files raise errors of many classes.
+        name = path if isinstance(path, (str, os.PathLike)) else "The file"
+        raise ValueError(f"{name} must be a picture that Pillow can read ({error}).") from error
 
 
 def read(path, shape: tuple) -> np.ndarray:
@@ -227,7 +248,7 @@ def read(path, shape: tuple) -> np.ndarray:
         FileNotFoundError: If there is no such file.
         ValueError: If the file is not a picture, or has another size.
     """
-    with _opened(path) as picture:
+    with opened(path) as picture:
         picture = picture.convert("L" if shape[2] == 1 else "RGB")
     if picture.size != (shape[1], shape[0]):
         raise ValueError(
