@@ -1,4 +1,4 @@
-"""Draws a folder of pictures, to try the training on pictures of one's own.
+"""Draws a folder of pictures for trying out `zoo train --data`.
 
 The pictures show a coloured circle, square or triangle on a bright background, in three sub-folders
 of these names. Their place, size and colours are random. Some are PNG files and some JPEG files,

@@ -266,21 +266,18 @@ def train(
     """
     started = time.monotonic()
     is_file, of_family = name.endswith(".json"), name in recipes.FAMILIES
-    named = None
-    if not of_family:
-        named = recipes.read(name) if is_file else recipes.named(name)
+    read = recipes.read if is_file else recipes.named
+    named = None if of_family else read(name)
+    _check_options(of_family, data, resume, start, pictures)
     if minutes and (epochs or resume or dry_run):
         raise click.UsageError("--minutes cannot be combined with --epochs, --resume or --dry-run.")
-    _check_options(of_family, data, resume, start, pictures)
     run_dir = Path(run_dir or _default_run(Path(name).stem if is_file else name, data))
     if resume:
         family = named.family if named else recipes.FAMILIES[name].name
         recipe = continued(family, run_dir, epochs, settings, data)
     else:
-        if not dry_run and (run_dir / recipes.FILE).exists():
-            raise FileExistsError(
-                f"{run_dir} holds a run: continue it with --resume, or name another --run-dir."
-            )
+        if not dry_run:
+            _check_new(run_dir)
         recipe = _on_pictures(named or name, data, data_dir, pictures) if data else named
         recipe = changed(dataclasses.replace(recipe, start=start or recipe.start), settings)
         if epochs:
@@ -304,6 +301,14 @@ def train(
         verbose=1 if sys.stdout.isatty() else 2,
     )
     click.echo(f"Trained: {run.model}")
+
+
+def _check_new(run_dir):
+    """Checks that a folder holds no run, before anything is read."""
+    if (run_dir / recipes.FILE).exists():
+        raise FileExistsError(
+            f"{run_dir} holds a run: continue it with --resume, or name another --run-dir."
+        )
 
 
 def _check_options(of_family, data, resume, start, pictures):
@@ -334,6 +339,8 @@ def _default_run(name, data):
 def _on_pictures(chosen, given, data_dir, pictures):
     """Returns a recipe on pictures of the user, and prints a description of them."""
     pictures["channels"] = int(pictures["channels"]) if pictures["channels"] else None
+    with quiet():
+        from zoo import data as _  # TensorFlow starts.
     recipe, source = recipes.on_pictures(chosen, given, data_dir, **pictures)
     height, width, channels = source.image_shape
     classes = recipe.pictures.get("class_names")

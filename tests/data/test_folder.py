@@ -73,7 +73,7 @@ def test_a_transparent_colour_of_a_palette_is_white(tmp_path):
     picture.putpalette([0, 0, 0, 200, 10, 10])
     picture.save(tmp_path / "a.png", transparency=0)
     white, red = [255, 255, 255], [200, 10, 10]
-    np.testing.assert_array_equal(only(tmp_path), [[white, red], [red, white]])
+    np.testing.assert_array_equal(only(tmp_path, size=2), [[white, red], [red, white]])
 
 
 def test_grey_levels_of_16_bits_are_scaled(tmp_path):
@@ -152,7 +152,7 @@ def test_disk_and_memory_give_the_same_batches(pictures):
 
 def test_the_held_out_share_and_the_rest_are_all_pictures(pictures):
     training, held_out = data.folder(pictures, validation_split=0.25, subset="both", seed=1)
-    assert (len(training), len(held_out)) == (15, 5)
+    assert (len(training), len(held_out)) == (16, 4)
     together = np.concatenate([training.first()[0], held_out.first()[0]])
     everything = data.folder(pictures).first()[0]
     assert {image.tobytes() for image in together} == {image.tobytes() for image in everything}
@@ -163,6 +163,42 @@ def test_the_held_out_share_and_the_rest_are_all_pictures(pictures):
         for share in (0.001, 0.999)
     ]
     assert sizes == [[19, 1], [1, 19]]
+
+
+def test_other_pictures_hardly_change_which_ones_are_held_out(pictures):
+    arguments = {"validation_split": 0.3, "in_memory": False}
+    before = data.folder(pictures, subset="training", **arguments).first()[0]
+    for i in range(4):
+        Image.fromarray(np.full((8, 8, 3), i, "uint8")).save(pictures / "cats" / f"new_{i}.png")
+    after = data.folder(pictures, subset="validation", **arguments).first()[0]
+    trained = {image.tobytes() for image in before}
+    # One picture more of the class is held out now.
+    assert len(after) == 7
+    assert sum(image.tobytes() in trained for image in after) <= 1
+
+
+def test_each_class_is_in_both_parts(pictures):
+    training, held_out = data.folder(pictures, validation_split=0.2, subset="both")
+    for part, number in ((training, 8), (held_out, 2)):
+        np.testing.assert_array_equal(np.bincount(part.first()[1]), [number, number])
+
+
+def test_a_folder_with_only_damaged_pictures_is_one_sentence(pictures):
+    for path in pictures.rglob("*.png"):
+        path.write_bytes(path.read_bytes()[:60])
+    for kept in (True, False):
+        with (
+            pytest.warns(UserWarning, match="left out"),
+            pytest.raises(ValueError, match="only damaged files"),
+        ):
+            data.folder(pictures, in_memory=kept)
+
+
+def test_a_class_without_readable_pictures_is_no_class(pictures):
+    (pictures / "birds").mkdir()
+    (pictures / "birds" / "a.png").write_text("not a picture")
+    with pytest.warns(UserWarning, match="left out"):
+        assert data.folder(pictures).classes == ("cats", "dogs")
 
 
 def test_a_damaged_picture_is_named_and_left_out(pictures):
@@ -186,7 +222,7 @@ def test_a_damaged_picture_is_named_and_left_out(pictures):
     ("settings", "sentence"),
     [
         ({"size": 0}, "size must be an integer of at least 1; received: 0"),
-        ({"size": 8, "image_size": (8, 8)}, "Only one of size and image_size must be given"),
+        ({"size": 8, "image_size": (8, 8)}, "Either size or image_size must be given"),
         ({"image_size": 8}, "image_size must be a tuple of 2 integers; received: 8"),
         ({"color_mode": "rgba"}, "color_mode must be 'rgb' or 'grayscale'; received: 'rgba'"),
         ({"labels": "given"}, "labels must be 'inferred' or None; received: 'given'"),
@@ -205,7 +241,7 @@ def test_wrong_arguments_are_one_sentence(settings, sentence, pictures):
 def test_a_folder_without_pictures_is_one_sentence(tmp_path):
     with pytest.raises(FileNotFoundError, match="There is no folder "):
         data.folder(tmp_path / "none")
-    with pytest.raises(ValueError, match="must have pictures in it; received: none"):
+    with pytest.raises(ValueError, match="must contain pictures that Pillow can read"):
         data.folder(tmp_path)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import FIXTURE
-from zoo.data import MemorySource, tfds
+from zoo.data import MemorySource, named, tfds
 from zoo.data.stream import StreamSource
 
 
@@ -76,3 +76,21 @@ def test_images_of_another_size_and_in_colour():
     unlabelled = tfds("mnist", "test", FIXTURE, labels=None)
     assert unlabelled.classes is None
     assert unlabelled.first(3)[1] is None
+
+
+@pytest.mark.parametrize("settings", [{}, {"labels": None}, {"in_memory": False}])
+def test_binary_images_are_black_and_white(settings):
+    images, _ = tfds("binarized_mnist", "test", FIXTURE, **settings).first(20)
+    np.testing.assert_array_equal(np.unique(images), [0, 1])
+
+
+def test_names_of_classes_are_checked():
+    names = [str(digit) for digit in range(10)]
+    assert tfds("mnist", "test", FIXTURE, class_names=names).classes == tuple(names)
+    with pytest.raises(ValueError, match="class_names must be the labels of mnist"):
+        tfds("mnist", "test", FIXTURE, class_names=["cats", "dogs"])
+
+
+def test_arguments_of_a_folder_alone_are_refused():
+    with pytest.raises(ValueError, match=r"must be arguments of zoo\.data\.tfds; received: strict"):
+        named("mnist", "test", FIXTURE, {"strict": True})

@@ -3,16 +3,18 @@
 import numpy as np
 
 from zoo.evaluation.features import nearest_distances
-from zoo.evaluation.jackknife import estimate, groups
+from zoo.evaluation.jackknife import GROUPS, estimate, groups
 from zoo.evaluation.labels import distances_within
 from zoo.evaluation.metric import Metric
 
 # Training images with which samples are compared at once.
 ROWS = 1_000
+# Relative distance below which a test image is a copy of a training image, and is left out.
+SAME = 1e-2
 
 
 class PixelDiversity(Metric):
-    """Mean pixel distance of two samples, over that of two training images.
+    """Mean pixel distance between two samples, divided by that between two training images.
 
     The two have the same label if the model is conditional on it. The value is near 0 if a GAN has
     collapsed.
@@ -28,6 +30,11 @@ class PixelDiversity(Metric):
         real, drawn = _flat(images), _flat(_samples(model, samples, given))
         labels = given.get("labels", np.zeros(len(real), int))
         asked = labels[np.arange(samples) % len(labels)]
+        if not distances_within(real, labels).any():
+            raise ValueError(
+                "pixel_diversity must be measured on training images of which two of a label "
+                "differ; received: none."
+            )
 
         def ratio(used):
             ours, theirs = used[groups(len(drawn))], used[groups(len(real))]
@@ -46,7 +53,7 @@ class PixelDiversity(Metric):
 
 
 class PixelMemorization(Metric):
-    """Median pixel distance of a sample to its nearest training image, over that of a test image.
+    """Median pixel distance of a sample to its nearest training image, relative to a test image.
 
     A value well below 1 means that samples are nearer to training images than new images are.
     """
@@ -57,15 +64,24 @@ class PixelMemorization(Metric):
 
     def measure(self, model, data, *, samples=2_000, progress=None):
         """Measures with ``samples`` samples."""
-        images, given = data.first("test", model)
+        images, given = data.first("test", model, samples)
         queries = np.concatenate([_flat(images), _flat(_samples(model, samples, given))])
         nearest = np.full(len(queries), np.inf)
         training = data.source("train")
         batches = training.batches(min(ROWS, len(training)))
-        for batch in batches.as_numpy_iterator():
+        for number, batch in enumerate(batches.as_numpy_iterator(), 1):
             part = _flat(batch[0] if isinstance(batch, tuple) else batch)
             nearest = np.minimum(nearest, nearest_distances(queries, part))
+            if progress:
+                progress(min(number * ROWS, len(training)), len(training))
         real, drawn = np.split(nearest, [len(images)])
+        # float32 distances of equal images are not exactly 0.
+        real = real[real > SAME * np.linalg.norm(queries[: len(images)], axis=1)]
+        if len(real) < GROUPS:
+            raise ValueError(
+                f"pixel_memorization must be measured on at least {GROUPS} test images that are "
+                f"not training images; received: {len(real)}."
+            )
         of_real, of_drawn = groups(len(real)), groups(len(drawn))
 
         def ratio(used):
@@ -73,7 +89,7 @@ class PixelMemorization(Metric):
 
         return estimate(ratio) | {
             "n": samples,
-            "split": data.described("test"),
+            "split": data.described("test", samples),
             "protocol": "median Euclidean distance of the pixels to the nearest training image, "
             f"that of {samples:,} samples with the seeds from 0 over that of the test images; "
             f"training images {data.described('train')}",

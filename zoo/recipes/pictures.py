@@ -177,29 +177,21 @@ def on_pictures(
     """
     from zoo import data
 
-    dataset, pictures = data_set_of(given), {}
-    if isinstance(chosen, Recipe):
-        labels = "required" if "num_classes" in chosen.model else "unused"
-        pictures = data.shape_settings(chosen.model.get("image_shape", (28, 28, 1)))
-    else:
-        labels = FAMILIES[chosen].labels
-    if unconditional and chosen == "cvae":
-        raise ValueError("--unconditional cannot be used with cvae; train a vae.")
-    if unconditional or labels == "unused":
-        labels, pictures["labels"] = "unused", None
-    if size:
-        pictures["image_size"] = [size, size]
-    if channels:
-        pictures["color_mode"] = "grayscale" if channels == 1 else "rgb"
+    dataset, (labels, pictures) = data_set_of(given), _before_reading(chosen)
+    if unconditional:
+        if chosen == "cvae":
+            raise ValueError("--unconditional cannot be used with cvae; train a vae.")
+        labels = "unused"
+    pictures |= {"labels": None} if labels == "unused" else {}
+    pictures |= {"image_size": [size, size]} if size else {}
+    pictures |= {"color_mode": "grayscale" if channels == 1 else "rgb"} if channels else {}
     pictures |= {"pad_to_aspect_ratio": True} if pad else {}
     pictures |= {"strict": True} if strict else {}
     splits = data.splits(dataset, data_dir)
     source = data.described_training(dataset, splits["train"], data_dir, pictures)
     pictures |= data.shape_settings(source.image_shape)
-    if labels == "required" or (labels == "optional" and source.classes):
-        pictures |= {"class_names": _class_names(source)}
-    else:
-        pictures["labels"] = None
+    conditional = labels == "required" or (labels == "optional" and bool(source.classes))
+    pictures |= {"class_names": _class_names(source)} if conditional else {"labels": None}
     make = _of_recipe if isinstance(chosen, Recipe) else _of_family
     fields = {
         "dataset": dataset,
@@ -209,6 +201,16 @@ def on_pictures(
         "test": splits["test"],
     }
     return make(chosen, source, pictures.get("class_names"), fields), source
+
+
+def _before_reading(chosen):
+    """Returns the use of labels of a family or a recipe, and the arguments that it decides."""
+    from zoo import data
+
+    if not isinstance(chosen, Recipe):
+        return FAMILIES[chosen].labels, {}
+    labels = "required" if "num_classes" in chosen.model else "unused"
+    return labels, data.shape_settings(chosen.model.get("image_shape", (28, 28, 1)))
 
 
 def data_set_of(given: str) -> str:

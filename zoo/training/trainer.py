@@ -5,12 +5,15 @@ An interrupted training continues from its last checkpoint.
 
 import inspect
 import math
+import re
 import tempfile
 import time
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import keras
+import tensorflow as tf
 
 import zoo.models
 from zoo import evaluation
@@ -263,7 +266,7 @@ class Training:
         return model
 
     def _fit(self, model, done, end):
-        with plain_write_errors(self.run.folder):
+        with plain_write_errors(self.run.folder), plain_read_errors():
             model.fit(
                 self.source,
                 batch_size=self.recipe.batch_size,
@@ -273,6 +276,22 @@ class Training:
                 callbacks=self.callbacks,
                 verbose=self.verbose,
             )
+
+
+@contextmanager
+def plain_read_errors():
+    """Raises the error of a picture that cannot be read any more without TensorFlow's traceback.
+
+    Raises:
+        OSError: If TensorFlow has raised an error of the Python code that reads pictures.
+    """
+    try:
+        yield
+    except tf.errors.UnknownError as error:
+        found = re.search(r"^(?:FileNotFound|Value)Error: (.*)", error.message, re.MULTILINE)
+        if not found:
+            raise
+        raise OSError(f"{found[1]} Continue the training with --resume.") from error
 
 
 def copy_weights(start, model) -> None:

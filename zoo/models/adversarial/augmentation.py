@@ -1,8 +1,8 @@
 """Differentiable augmentation of the images that the discriminator sees.
 
 Real and generated images are changed by the same random operations, in the updates of both
-networks, so that the discriminator cannot learn a small data set by heart, and the generator does
-not learn to draw changed images (Zhao et al. 2020, arXiv 2006.10738, algorithm 1). A gradient flows
+networks, so that the discriminator cannot memorize a small data set, and the generator does not
+learn to draw changed images (Zhao et al. 2020, arXiv 2006.10738, algorithm 1). A gradient flows
 through each operation.
 """
 
@@ -16,7 +16,7 @@ def _uniform(images, seed, low, high):
 
 
 def color(images, seed):
-    """Changes brightness by up to 0.25, saturation by a factor of 0 to 2, contrast of 0.5 to 1.5.
+    """Shifts brightness by up to 0.25, and multiplies saturation by 0 to 2, contrast by 0.5 to 1.5.
 
     Args:
         images: ``(n, height, width, channels)`` in [0, 1]. The result may exceed this range.
@@ -31,7 +31,7 @@ def color(images, seed):
 
 
 def translation(images, seed):
-    """Shifts images by up to an eighth of their height and width, and fills the rest with 0."""
+    """Shifts images by up to an eighth of their height and width, and fills the rest with black."""
     for axis, one in zip((1, 2), tf.unstack(tf.random.experimental.stateless_split(seed, 2))):
         size = images.shape[axis]
         most = size // 8
@@ -46,7 +46,10 @@ def translation(images, seed):
 
 
 def cutout(images, seed):
-    """Sets a rectangle of half the height and width to 0, which may lie partly outside."""
+    """Sets a rectangle of half the image's height and width to black.
+
+    A part of the rectangle may lie outside the image.
+    """
     inside = True
     for axis, one in zip((1, 2), tf.unstack(tf.random.experimental.stateless_split(seed, 2))):
         size = images.shape[axis]

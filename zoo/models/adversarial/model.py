@@ -324,7 +324,7 @@ class AdversarialModel(methods.Decodes, GenerativeModel):
         For objectives with probabilities it is the logit log D(x) / (1 − D(x)).
 
         Args:
-            images: float ``(n, height, width, channels)`` in [0, 1].
+            images: float ``(n, height, width, channels)`` in [0, 1], or paths of picture files.
             labels: One label for all images, or n labels. A conditional model needs them.
 
         Returns:
@@ -343,7 +343,7 @@ class AdversarialModel(methods.Decodes, GenerativeModel):
         1). D has learned to distinguish the data from images of G, and only from these.
 
         Args:
-            images: float ``(n, height, width, channels)`` in [0, 1].
+            images: float ``(n, height, width, channels)`` in [0, 1], or paths of picture files.
             labels: One label for all images, or n labels. A conditional model needs them.
 
         Returns:
@@ -363,7 +363,7 @@ class AdversarialModel(methods.Decodes, GenerativeModel):
         from the nearest of several random z.
 
         Args:
-            images: float ``(n, height, width, channels)`` in [0, 1].
+            images: float ``(n, height, width, channels)`` in [0, 1], or paths of picture files.
             labels: One label for all images, or n labels. A conditional model needs them.
             starts: Number of random z. Defaults to 64.
             steps: Number of steps of Adam. Defaults to 200.

@@ -17,7 +17,7 @@ def project(model, images, label, starts, steps, learning_rate, seed) -> np.ndar
         model: AdversarialModel.
         images: float32 ``(n, *image_shape)`` in [0, 1].
         label: int32 labels ``(n,)``, or None.
-        starts: Number of random z, the nearest of which is where the descent starts.
+        starts: Number of random z. The descent starts from the one whose image is nearest.
         steps: Number of steps of Adam.
         learning_rate: Its learning rate, which falls to zero on a cosine.
         seed: Seed of the first random z.

@@ -369,7 +369,7 @@ class VariationalModel(
         equation 8).
 
         Args:
-            images: float ``(n, height, width, channels)`` in [0, 1].
+            images: float ``(n, height, width, channels)`` in [0, 1], or paths of picture files.
             labels: One label for all images, or n labels.
             samples: Number k of samples for each image.
             seed: The samples of row i depend only on seed + i. An array of n integers gives each
