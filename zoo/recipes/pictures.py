@@ -80,6 +80,7 @@ def _vae(shape, number):
             "hidden": [256],
             "activation": "elu",
             "prior": "flow",
+            "likelihood": "discretized_logistic",
         },
         "optimizer": "Muon",
         "optimizer_arguments": MUON | {"exclude_layers": ["linear"]},
