@@ -1,6 +1,7 @@
 """Command line: parses arguments, calls the library and prints text."""
 
 import dataclasses
+import importlib
 import inspect
 import json
 import os
@@ -340,7 +341,7 @@ def _on_pictures(chosen, given, data_dir, pictures):
     """Returns a recipe on pictures of the user, and prints a description of them."""
     pictures["channels"] = int(pictures["channels"]) if pictures["channels"] else None
     with quiet():
-        from zoo import data as _  # TensorFlow starts.
+        importlib.import_module("zoo.data")  # TensorFlow starts.
     recipe, source = recipes.on_pictures(chosen, given, data_dir, **pictures)
     height, width, channels = source.image_shape
     classes = recipe.pictures.get("class_names")

@@ -121,7 +121,8 @@ class Fit:
     """Conversion of pictures of any size and format to images of one shape.
 
     A rotation in the EXIF data is applied, transparent pixels are shown over white, grey levels of
-    16 bits and floating-point ones in [0, 1] are scaled to 8 bits, and a picture of another aspect ratio is cropped in its middle.
+    16 bits and floating-point ones in [0, 1] are scaled to 8 bits, and a picture of another aspect
+    ratio is cropped in its middle.
 
     Args:
         shape: (height, width, channels), with 1 or 3 channels.
