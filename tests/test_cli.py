@@ -443,7 +443,7 @@ def test_int8_of_a_gan_needs_no_data(tmp_path):
         (
             ["sample", "cvae_mnist", "--labels", "0-x"],
             2,
-            "--labels must be as 7, 0-9 or 1,4; received: '0-x'",
+            "--labels must be numbers (7, 0-9 or 1,4); received: '0-x'",
         ),
         (
             ["sample", "cvae_mnist", "--labels", "9-0"],

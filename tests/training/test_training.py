@@ -224,6 +224,7 @@ def test_a_run_holds_what_it_is_and_loads_in_float32(tmp_path):
         "model.keras",
         "history.jsonl",
         "logs",
+        "samples",
     }
     run = training.Run(tmp_path)
     loaded = run.trained_model()

@@ -90,7 +90,7 @@ def test_a_training_on_a_full_disk_goes_on_when_there_is_space(disk):
     with pytest.raises(OSError, match=refused):
         training.train(recipe, disk / "run", data_dir=FIXTURE, verbose=0)
     left = {path.name for path in (disk / "run").iterdir()}
-    assert left == {"recipe.json", "history.jsonl", "checkpoint.keras", "logs"}
+    assert left == {"recipe.json", "history.jsonl", "checkpoint.keras", "logs", "samples"}
     subprocess.run(["mount", "-o", "remount,size=20m", disk], check=True)
     training.train(recipe, disk / "run", data_dir=FIXTURE, resume=True, verbose=0)
     assert [line["epoch"] for line in training.Run(disk / "run").history()] == [1, 2]

@@ -11,6 +11,8 @@ import numpy as np
 import tensorflow as tf
 from keras import layers, ops
 
+from zoo.models.layers import halves
+
 # The logarithm of the scale of an affine coupling lies between −LOG_SCALE and LOG_SCALE, so that
 # no step of the training can make the map singular.
 LOG_SCALE = 2.0
@@ -403,10 +405,7 @@ class Split(Bijection):
 def affine(network, unchanged, condition, training):
     """Computes the shift and the log-scale of a coupling, the latter bounded by ``LOG_SCALE``."""
     inputs = unchanged if condition is None else [unchanged, condition]
-    output = network(inputs, training=training)
-    # An operation with two results, such as a split, would be quantized in int8 files.
-    half = output.shape[-1] // 2
-    shift, log_scale = output[..., :half], output[..., half:]
+    shift, log_scale = halves(network(inputs, training=training))
     return shift, LOG_SCALE * ops.tanh(log_scale / LOG_SCALE)
 
 

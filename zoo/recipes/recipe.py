@@ -60,10 +60,6 @@ RULES = {
     "family": (_is_text, "the name of a class of zoo.models"),
     "model": (lambda value: isinstance(value, dict), "a table of arguments of the family's class"),
     "dataset": (_is_text, "a data set of tensorflow-datasets, or 'folder:' and a path"),
-    "pictures": (
-        lambda value: isinstance(value, dict),
-        "a table of arguments of zoo.data.folder or zoo.data.tfds",
-    ),
     "batch_size": (_is_count, "an integer of at least 1"),
     "cycles": (
         lambda value: isinstance(value, list) and value and all(map(_is_cycle, value)),
@@ -86,9 +82,13 @@ RULES = {
         lambda value: value is None or _is_best(value),
         "null or a table of metric, a name, and every, an integer of at least 1",
     ),
+    "pictures": (
+        lambda value: isinstance(value, dict),
+        "a table of arguments of zoo.data.folder or zoo.data.tfds",
+    ),
     "binarize": (lambda value: value in ("dynamic", None), "'dynamic' or null"),
-    "start": (lambda value: value is None or _is_text(value), "the name of a model or null"),
     "precision": (lambda value: value in PRECISIONS, f"one of {', '.join(PRECISIONS)}"),
+    "start": (lambda value: value is None or _is_text(value), "the name of a model or null"),
     "seed": (
         lambda value: _is_count(value, 0) and value < 2**32,
         "an integer of at least 0 and less than 2**32",

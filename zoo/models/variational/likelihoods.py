@@ -12,6 +12,7 @@ import tensorflow as tf
 from keras import ops
 
 from zoo.models import choices
+from zoo.models.layers import halves
 
 # Lower bound of a learned log-variance. The data are rounded to grey levels of 1/255, so that a
 # standard deviation of less than half a level has no meaning.
@@ -163,7 +164,7 @@ class Gaussian(Likelihood):
     def _mean_and_log_var(self, output):
         if self.variance is not None:
             return output, ops.full_like(output, math.log(self.variance))
-        mean, log_var = ops.split(output, 2, axis=-1)
+        mean, log_var = halves(output)
         return mean, MIN_LOG_VAR + ops.softplus(log_var - MIN_LOG_VAR)
 
     def log_prob(self, images, output):
@@ -210,7 +211,7 @@ class DiscretizedLogistic(Likelihood):
         self.levels = levels
 
     def _mean_and_scale(self, output):
-        mean, log_scale = ops.split(output, 2, axis=-1)
+        mean, log_scale = halves(output)
         return mean, ops.exp(ops.maximum(log_scale, self.MIN_LOG_SCALE))
 
     def log_prob(self, images, output):
