@@ -110,6 +110,7 @@ def test_its_card_has_metrics_on_the_images_and_null_for_what_is_not_known(named
     assert "None" not in page
 
 
+@pytest.mark.nightly
 def test_the_card_alone_is_updated_with_the_metrics_that_it_lacks(tmp_path, monkeypatch, capfd):
     training.train(SMALL, tmp_path / "run", data_dir=FIXTURE, verbose=0)
     folder = tmp_path / "mine"

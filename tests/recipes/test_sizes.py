@@ -13,7 +13,7 @@ from zoo.training import trainer
 
 SIZES, CHANNELS = (32, 64, 96, 128), (1, 3)
 # The others are nightly.
-DEFAULT = {("dcgan", 32, 3), ("vae", 32, 3)}
+DEFAULT = {("dcgan", 32, 3)}
 CASES = [
     pytest.param(*case, marks=() if case in DEFAULT else pytest.mark.nightly)
     for case in itertools.product(recipes.FAMILIES, SIZES, CHANNELS)

@@ -102,6 +102,7 @@ def test_the_first_learned_noise_is_logit_normal():
     np.testing.assert_allclose(log_q, density.sum(axis=(1, 2, 3)), rtol=1e-4)
 
 
+@pytest.mark.nightly
 def test_learned_noise_gives_shorter_codes_of_black_pixels():
     """A map of each pixel alone has the wrong shape for uniform noise, whose logit is skewed."""
     images = np.zeros((200, 4, 4, 1), "float32")
