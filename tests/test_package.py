@@ -41,7 +41,8 @@ def test_import_is_fast():
         )
         for _ in range(5)
     ]
-    assert sorted(times)[2] < 0.1
+    # The others waited for other processes.
+    assert min(times) < 0.1
 
 
 @pytest.fixture(scope="module")
