@@ -784,7 +784,7 @@ def main(arguments=None) -> None:
         sys.exit(2)
     except click.ClickException as error:
         fail(error.format_message(), error.exit_code)
-    except (catalog.DamagedFileError, OSError, ModuleNotFoundError) as error:
+    except (catalog.DamagedFileError, FloatingPointError, OSError, ModuleNotFoundError) as error:
         fail(str(error), 1)
     except ValueError as error:
         fail(str(error), 2)

@@ -1,5 +1,6 @@
 """Tests of training by recipe: the run directory, resuming, and refused arguments."""
 
+import re
 from dataclasses import replace
 
 import keras
@@ -214,6 +215,27 @@ def test_the_best_on_validation_images_is_kept(tmp_path, monkeypatch):
     assert (int(kept.optimizer.iterations), int(last.optimizer.iterations)) == (4, 6)
     for one, two in zip(trained.get_weights(), kept.get_weights()):
         np.testing.assert_array_equal(one, two)
+
+
+def test_a_training_that_diverges_ends_and_keeps_the_weights_before_it(tmp_path):
+    recipe = replace(shrunk("vae_dense_mnist"), cycles=[[1, 0.01, {}]])
+    training.train(recipe, tmp_path, data_dir=FIXTURE, verbose=0)
+    checkpoint = training.Run(tmp_path).checkpoint
+    before = checkpoint.read_bytes()
+    # Muon's steps are as long as the learning rate.
+    diverging = replace(recipe, cycles=[[1, 0.01, {}], [1, 1e30, {}]])
+    training.Run(tmp_path).write_recipe(diverging)
+    sentence = r"The training diverged: \w+ must be a finite number; received: (inf|nan) in epoch 2"
+    with pytest.raises(FloatingPointError, match=sentence):
+        training.train(diverging, tmp_path, resume=True, data_dir=FIXTURE, verbose=0)
+    assert checkpoint.read_bytes() == before
+    assert [line["epoch"] for line in training.Run(tmp_path).history()] == [1]
+
+
+def test_the_time_left_is_printed_after_each_epoch(tmp_path, capsys):
+    recipe = replace(shrunk("vae_dense_mnist"), cycles=[[3, 0.01, {}]])
+    training.train(recipe, tmp_path, data_dir=FIXTURE, verbose=2)
+    assert re.findall(r"(.*) epochs left, about \d+ s\n", capsys.readouterr().out) == ["1"]
 
 
 def test_a_run_holds_what_it_is_and_loads_in_float32(tmp_path):

@@ -1,5 +1,6 @@
 """Callbacks that keep a run's checkpoints, history and sheets of samples."""
 
+import math
 import time
 
 import keras
@@ -13,6 +14,24 @@ from zoo.utils.numbers import duration
 
 # Smallest number of sheets of samples in a training of as many epochs or more.
 SHEETS = 20
+
+
+class StopIfDiverged(keras.callbacks.Callback):
+    """Ends a training whose loss is no longer a finite number, before the weights are saved.
+
+    Raises:
+        FloatingPointError: If a mean over an epoch is not finite.
+    """
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Checks the means over the epoch."""
+        for name, value in logs.items():
+            if not math.isfinite(value):
+                raise FloatingPointError(
+                    f"The training diverged: {name} must be a finite number; received: {value} in "
+                    f"epoch {epoch + 1}. The weights of the epoch before it are kept. Train with "
+                    "a lower learning rate."
+                )
 
 
 class Checkpoint(keras.callbacks.Callback):
@@ -116,4 +135,4 @@ class TimeLeft(keras.callbacks.Callback):
         elif self.verbose and self.started and left:
             start, first = self.started
             seconds = left * (now - start) / (epoch + 1 - first)
-            keras.utils.io_utils.print_msg(f"{left} epochs left, about {duration(seconds)}")
+            print(f"{left} epochs left, about {duration(seconds)}", flush=True)

@@ -22,7 +22,7 @@ from zoo.models.base import ImageModel
 from zoo.models.precision import policy_scope
 from zoo.recipes import Recipe
 from zoo.training import timing
-from zoo.training.callbacks import Checkpoint, KeepBest, Samples, TimeLeft
+from zoo.training.callbacks import Checkpoint, KeepBest, Samples, StopIfDiverged, TimeLeft
 from zoo.training.run import Run
 from zoo.training.schedules import Cycles
 from zoo.training.timing import STEPS_PER_EXECUTION
@@ -156,6 +156,7 @@ def train(
         FileNotFoundError: If there is no run to resume, or no data.
         FileExistsError: If the folder holds a run and ``resume`` is False.
         ValueError: If the run is of another recipe, or the recipe cannot be built.
+        FloatingPointError: If the loss is no longer a finite number.
     """
     run = Run(run_dir)
     if resume:
@@ -199,13 +200,14 @@ class Training:
             self.steps = recipe.steps_per_epoch
         self.recipe = recipe
         self.callbacks = [
+            StopIfDiverged(),
             Checkpoint(run),
             Samples(run, recipe, self.source),
             keras.callbacks.TensorBoard(run.logs, write_graph=False),
             TimeLeft(recipe.epochs, deadline, verbose),
         ]
         if recipe.best:
-            self.callbacks.insert(0, KeepBest(run, recipe, splits))
+            self.callbacks.insert(1, KeepBest(run, recipe, splits))
 
     def _timed(self, recipe):
         """Returns a recipe with the steps that fit until the deadline."""
