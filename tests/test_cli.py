@@ -68,7 +68,7 @@ def test_list_and_info():
 @pytest.mark.parametrize(
     "runtime",
     nightly_except(
-        ("litert", "litert-int8", "saved_model"), ("litert", "litert-int8", "saved_model", "keras")
+        ("litert", "litert-int8"), ("litert", "litert-int8", "saved_model", "keras")
     ),
 )
 def test_sample_writes_a_sheet(tmp_path, runtime):
@@ -420,6 +420,7 @@ def test_int8_without_data_says_where_they_were_sought(tmp_path, monkeypatch, ca
     assert not any(tmp_path.iterdir())
 
 
+@pytest.mark.nightly
 def test_int8_of_a_gan_needs_no_data(tmp_path):
     done = run(
         "export",

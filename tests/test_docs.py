@@ -25,11 +25,13 @@ SLOW = (
     "extending/likelihood.md",
     "extending/objective.md",
     "extending/prior.md",
+    "guides/deploy.md",
     "guides/evaluate.md",
     "guides/finetune.md",
     "guides/pictures.md",
     "guides/train.md",
     "ideas/flow.md",
+    "ideas/variational.md",
 )
 # Lines that need minutes, the whole data sets or a server. They are parsed and not run.
 PARSED = (

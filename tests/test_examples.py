@@ -38,6 +38,7 @@ def parse(line):
     cli.cli.commands[command].make_context(command, arguments)
 
 
+@pytest.mark.nightly
 def test_finetuning_lowers_the_bound(tmp_path):
     out = run(
         [

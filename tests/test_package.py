@@ -72,10 +72,10 @@ assert not [finder for finder in sys.meta_path if type(finder).__module__.starts
     "imports",
     [
         "import zoo, keras",
-        "import keras, zoo",
         *(
             pytest.param(imports, marks=pytest.mark.nightly)
             for imports in (
+                "import keras, zoo",
                 "import zoo, importlib; importlib.reload(zoo); "
                 "from keras import saving; import keras",
                 "import zoo; from keras.src.saving import saving_api; import keras",

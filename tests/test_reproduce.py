@@ -90,7 +90,7 @@ def test_a_value_that_differs_by_more_than_three_standard_errors_is_an_error(pub
 @pytest.mark.data
 @pytest.mark.parametrize(
     "name",
-    nightly_except(("gan_mnist", "vae_fashion_mnist"), zoo.list_models()),
+    nightly_except(("gan_mnist",), zoo.list_models()),
 )
 def test_shipped_models_repeat_on_a_tenth_of_the_images(name):
     results = list(reproduce.reproduce(name, quick=True))

@@ -244,7 +244,7 @@ REFUSED = [
         *((*case, False) for case in REFUSED),
         # Data sets share the validation of arrays: the element, the images, the labels.
         *(
-            pytest.param(*case, True, marks=() if i in (0, 3, 6) else pytest.mark.nightly)
+            pytest.param(*case, True, marks=() if i in (0, 3) else pytest.mark.nightly)
             for i, case in enumerate(REFUSED)
         ),
     ],

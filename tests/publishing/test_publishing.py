@@ -42,7 +42,7 @@ def fitted(digits):
 
 
 @pytest.fixture(scope="module")
-def folder(fitted, digits, tmp_path_factory):
+def published(fitted, digits, tmp_path_factory):
     """Returns the artifact of the model, published with held-out images."""
     folder = tmp_path_factory.mktemp("models") / "mine"
     before = [weights.copy() for weights in fitted.get_weights()]
@@ -53,10 +53,10 @@ def folder(fitted, digits, tmp_path_factory):
 
 
 @pytest.fixture
-def named(folder, monkeypatch):
+def named(published, monkeypatch):
     """Makes the artifact loadable by its name."""
-    monkeypatch.setenv("ZOO_PATH", f"{folder.parent}{os.pathsep}{folder.parent / 'none'}")
-    return folder
+    monkeypatch.setenv("ZOO_PATH", f"{published.parent}{os.pathsep}{published.parent / 'none'}")
+    return published
 
 
 def test_a_published_model_is_a_member_of_the_zoo(named, fitted):
@@ -162,9 +162,8 @@ def test_without_images_there_is_no_int8_file_and_no_metric_and_the_page_says_so
         zoo.load(folder, "litert-int8")
 
 
-def test_publishing_again_writes_the_next_version(fitted, tmp_path):
-    folder = tmp_path / "mine"
-    zoo.publish(fitted, folder)
+def test_publishing_again_writes_the_next_version(published, tmp_path):
+    folder = shutil.copytree(published, tmp_path / "mine")
     other = zoo.models.VAE(latent_dim=2, hidden=(4,))
     zoo.publish(other, folder)
     assert sorted(path.name for path in folder.iterdir()) == [
@@ -183,11 +182,11 @@ def test_publishing_again_writes_the_next_version(fitted, tmp_path):
 
 @pytest.mark.parametrize("exists", [pytest.param(False, marks=pytest.mark.nightly), True])
 def test_a_publication_that_fails_leaves_the_folder_as_it_was(
-    fitted, tmp_path, monkeypatch, exists
+    published, fitted, tmp_path, monkeypatch, exists
 ):
     folder = tmp_path / "mine"
     if exists:
-        zoo.publish(fitted, folder)
+        shutil.copytree(published, folder)
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
 
     def fail(*_):
@@ -253,8 +252,8 @@ def test_without_a_path_the_folder_must_be_given(fitted, tmp_path, monkeypatch, 
     assert zoo.info("models/clothes").family == "CVAE"
 
 
-def test_a_folder_of_the_path_comes_before_the_packages_own(folder, tmp_path, monkeypatch):
-    shutil.copytree(folder, tmp_path / "vae_mnist")
+def test_a_folder_of_the_path_comes_before_the_packages_own(published, tmp_path, monkeypatch):
+    shutil.copytree(published, tmp_path / "vae_mnist")
     assert zoo.info("vae_mnist").family == "VAE"
     monkeypatch.setenv("ZOO_PATH", str(tmp_path))
     assert zoo.info("vae_mnist").family == "CVAE"
@@ -262,6 +261,7 @@ def test_a_folder_of_the_path_comes_before_the_packages_own(folder, tmp_path, mo
     assert any("must be of vae_mnist" in problem for problem in catalog.all_problems())
 
 
+@pytest.mark.nightly
 def test_a_shipped_model_is_published_anew_with_its_weights_and_metrics(tmp_path, monkeypatch):
     """Maintainers use the same command; only what the card lacks and int8 are measured."""
     shutil.copytree(catalog.directory(SHIPPED), tmp_path / SHIPPED)
@@ -347,8 +347,8 @@ def test_a_folder_with_other_files_is_left_alone(fitted, tmp_path):
     assert (tmp_path / "README.md").read_text() == "mine"
 
 
-def test_a_damaged_card_is_noticed_before_anything_is_computed(folder, fitted, tmp_path):
-    shutil.copytree(folder, tmp_path / "mine")
+def test_a_damaged_card_is_noticed_before_anything_is_computed(published, fitted, tmp_path):
+    shutil.copytree(published, tmp_path / "mine")
     (tmp_path / "mine" / artifact.CARD).write_text("{")
     with pytest.raises(catalog.DamagedFileError, match="is not a model's card"):
         zoo.publish(fitted, tmp_path / "mine")
@@ -360,14 +360,14 @@ def test_a_damaged_card_is_noticed_before_anything_is_computed(folder, fitted, t
     ]
 
 
-def test_an_artifact_without_a_recipe_keeps_its_metrics(folder, tmp_path, capsys):
-    called("publish", folder, "-o", tmp_path / "again")
+def test_an_artifact_without_a_recipe_keeps_its_metrics(published, tmp_path, capsys):
+    called("publish", published, "-o", tmp_path / "again")
     assert "It has no int8 file" in capsys.readouterr().out
-    ours, theirs = zoo.info(tmp_path / "again"), zoo.info(folder)
+    ours, theirs = zoo.info(tmp_path / "again"), zoo.info(published)
     assert ours.metrics == [metric for metric in theirs.metrics if "@" not in metric["name"]]
     assert ours.signatures == theirs.signatures
     np.testing.assert_array_equal(
-        zoo.load(tmp_path / "again").sample(3), zoo.load(folder).sample(3)
+        zoo.load(tmp_path / "again").sample(3), zoo.load(published).sample(3)
     )
 
 

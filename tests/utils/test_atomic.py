@@ -57,6 +57,7 @@ def test_a_picture_on_a_full_disk_is_one_sentence(full):
     assert os.listdir(full) == ["old"]
 
 
+@pytest.mark.nightly
 def test_a_tflite_file_on_a_full_disk_is_one_sentence(full):
     done = run("export", "vae_dense_mnist", "--format", "tflite", "-o", full / "x.tflite")
     check_refusal(done, full / "x.tflite")

@@ -64,9 +64,10 @@ def test_the_prior_comes_closer_to_the_posteriors(digits):
     standard = model.log_prior(z).mean()
     samples = model.prior_tensor(tf.random.normal((500, 2))).numpy()
     assert np.abs(samples.mean(axis=0) - z.mean(axis=0)).max() > 1.5
-    history = model.fit_prior(digits[0], epochs=150, batch_size=50, verbose=0).history["loss"]
+    images = np.repeat(digits[0], 10, axis=0)
+    history = model.fit_prior(images, epochs=15, batch_size=50, verbose=0).history["loss"]
     assert model.log_prior(z).mean() > standard + 3
-    assert history[-1] < history[0] - 3
+    assert history[-1] < history[0] - 1
     samples = model.prior_tensor(tf.random.normal((500, 2))).numpy()
     np.testing.assert_allclose(samples.mean(axis=0), z.mean(axis=0), atol=0.4)
 
