@@ -1,5 +1,6 @@
 """Tests of loading models by catalog name, run, artifact, or Keras file."""
 
+import hashlib
 import json
 import shutil
 from dataclasses import asdict, replace
@@ -127,6 +128,29 @@ def test_an_artifact_is_served_from_its_own_folder(folder, tmp_path):
     assert shipped == catalog.directory("cvae_mnist")
     assert copied.resolve() == folder / "artifact"
     assert not any(tmp_path.iterdir())
+
+
+def test_another_process_finds_a_model_by_its_location(monkeypatch, tmp_path):
+    found = [loading.find(name) for name in ("cvae_mnist", "run", "file.keras", "artifact")]
+    expected = {stored.location: stored.digest() for stored in found}
+    monkeypatch.chdir(tmp_path)
+    assert {name: loading.find(name).digest() for name in expected} == expected
+    assert len(expected) == 4
+
+
+def test_a_digest_is_that_of_the_trained_model(folder, tmp_path):
+    for name, file in (("run", "run/model.keras"), ("file.keras", "file.keras")):
+        expected = hashlib.sha256((folder / file).read_bytes()).hexdigest()
+        assert loading.find(name).digest() == expected
+    shipped, copied, other = (
+        loading.find(name).digest() for name in ("cvae_mnist", "artifact", "vae_mnist")
+    )
+    assert shipped == copied != other
+    shutil.copytree(folder / "artifact", tmp_path / "measured")
+    path = tmp_path / "measured" / artifact.CARD
+    card = replace(catalog.Card.read(path), metrics=[])
+    path.write_text(card.to_json())
+    assert loading.find(tmp_path / "measured").digest() == shipped
 
 
 def test_what_is_served_has_names_of_its_own(folder, tmp_path):

@@ -1,5 +1,7 @@
 """Loads models by name or path: catalog names, folders of runs and of artifacts, Keras files."""
 
+import hashlib
+import json
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
@@ -119,6 +121,19 @@ class StoredModel:
             f"{self.given}, {self.kind}."
         )
 
+    @property
+    def location(self) -> str:
+        """Name or path by which another process finds the model."""
+        return str(self.path.absolute())
+
+    def digest(self) -> str:
+        """Returns a SHA-256 sum of the files of the trained model.
+
+        Raises:
+            FileNotFoundError: If a file is missing.
+        """
+        raise NotImplementedError
+
     def artifact(self, folder: Path) -> Path:
         """Returns the folder of an artifact, with at least a card and a SavedModel.
 
@@ -158,6 +173,14 @@ class Artifact(StoredModel):
         """Compares the files with the card."""
         return catalog.problems_in(self.path)
 
+    def digest(self):
+        """Returns a SHA-256 sum of the card's entries of the version."""
+        version = f"{self._version.name}/"
+        entries = {
+            path: entry for path, entry in self.card.files.items() if path.startswith(version)
+        }
+        return hashlib.sha256(json.dumps(entries, sort_keys=True).encode()).hexdigest()
+
     def artifact(self, folder):
         """Returns the artifact's own folder."""
         return self.path
@@ -193,6 +216,11 @@ class Artifact(StoredModel):
 class CatalogModel(Artifact):
     """An artifact of the catalog, whose folder has the name of the model."""
 
+    @property
+    def location(self):
+        """Name in the catalog."""
+        return self.given
+
     def problems(self):
         """Compares the files with the card, and the card with the name."""
         return catalog.problems(self.given)
@@ -212,12 +240,20 @@ class KerasFile(StoredModel):
 
         return publishing.card_of(self._model, self.name, self._recipe())
 
+    def digest(self):
+        """Returns the SHA-256 sum of the file."""
+        return catalog.describe(self._file)["sha256"]
+
     def artifact(self, folder):
         """Writes an artifact that is not measured into a new folder, and returns the folder."""
         from zoo import publishing
 
         publishing.write_unmeasured(self._model, self.card, folder)
         return folder
+
+    @property
+    def _file(self) -> Path:
+        return self.path
 
     @cached_property
     def _model(self):
@@ -242,6 +278,10 @@ class StoredRun(KerasFile):
         from zoo import training
 
         return training.Run(self.path)
+
+    @property
+    def _file(self):
+        return self._run.model
 
     @cached_property
     def _model(self):
