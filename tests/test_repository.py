@@ -16,6 +16,7 @@ LAYERS = [
     "zoo.cli",
     "zoo",  # The functions of zoo/__init__.py import what they need when they are called.
     "zoo.serving",
+    "zoo.generate",
     "zoo.reproduce",
     "zoo.loading",
     "zoo.training",

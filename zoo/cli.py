@@ -200,6 +200,59 @@ def sample(name, n, labels, condition, seed, output, runtime):
 
 
 @cli.command()
+@NAME
+@click.argument("beam_options", nargs=-1, type=click.UNPROCESSED, metavar="[-- BEAM_OPTION]...")
+@click.option("-n", "n", type=click.IntRange(1), required=True, help="Number of images.")
+@click.option(
+    "-o",
+    "output",
+    type=click.Path(file_okay=False),
+    required=True,
+    help="A new folder, or that of an interrupted run, which is continued.",
+)
+@click.option("--labels", help="7, 0-9, 1,4 or names of classes; used in turn.")
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**63 - 1),
+    default=0,
+    help="Seed of the first image; counted upwards.",
+)
+@click.option(
+    "--shards",
+    type=click.IntRange(1),
+    help="Number of files.  [default: as few as have at most 64 MiB each]",
+)
+@runtime_option(help="[default: litert, or keras where there is no TF Lite file]")
+@described(
+    "zoo generate cvae_mnist -n 1000000 -o digits",
+    "zoo generate cvae_mnist -n 1000000 -o digits -- --direct_running_mode=multi_processing "
+    "--direct_num_workers=2",
+)
+def generate(name, beam_options, n, output, labels, seed, shards, runtime):
+    """Write images as a data set that tfds.builder_from_directory reads.
+
+    The images are drawn by a pipeline of Apache Beam, whose options follow after --. A run that was
+    interrupted is continued by the same command.
+    """
+    with quiet() as stream:
+        stored = loading.find(name)
+        from zoo import generate as bulk
+
+        bulk.generate(
+            stored,
+            n,
+            output,
+            labels=labels_of(labels, stored.card.class_names) if labels else None,
+            seed=seed,
+            runtime=runtime,
+            shards=shards,
+            beam_options=beam_options,
+            progress=Progress(stream),
+        )
+    click.echo(f"{n} images of {name} in {output}")
+
+
+@cli.command()
 @click.argument("name", metavar="NAME|RECIPE.json")
 @click.option(
     "--epochs",

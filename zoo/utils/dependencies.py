@@ -5,6 +5,9 @@ A light install, which only samples on LiteRT, needs just LiteRT, NumPy, Pillow 
 
 from contextlib import contextmanager
 
+# Extras of setup.cfg by the package that is imported first.
+EXTRAS = {"apache_beam": "[beam]", "kserve": "[serve]"}
+
 
 @contextmanager
 def full_install_required():
@@ -16,7 +19,7 @@ def full_install_required():
     try:
         yield
     except ModuleNotFoundError as error:
-        extra = "[serve]" if error.name == "kserve" else ""
+        extra = EXTRAS.get(error.name, "")
         raise ModuleNotFoundError(
             f"This needs {error.name}, which is not installed. Install all packages by "
             f"'pip install .{extra}' in zoo's repository.",

@@ -1,0 +1,378 @@
+"""Bulk sampling: a pipeline of Apache Beam that writes a data set of tensorflow-datasets.
+
+Row i of the data set is the image of the seed ``seed + i``, so that a shard can be written by any
+worker at any time, and writing it again gives the same bytes. A shard has its final name when it is
+complete. The metadata, without which tensorflow-datasets does not read the folder, is written last.
+"""
+
+import io
+import json
+import math
+import os
+import re
+import threading
+from contextlib import contextmanager, redirect_stderr
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import apache_beam as beam
+import numpy as np
+import tensorflow as tf
+import tensorflow_datasets as tfds
+from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+from apache_beam.utils.shared import Shared
+
+from zoo import loading
+from zoo.inference import validation
+from zoo.inference.methods import BATCH
+from zoo.models.generative import encode_png
+from zoo.utils.atomic import atomic_write, new_folder
+from zoo.utils.documents import document
+
+# File of a folder that holds the arguments of its first run.
+FILE = "generate.json"
+SPLIT = "train"
+# Beam's DirectRunner downloads a program, Prism, before it falls back to this one.
+RUNNER = "FnApiRunner"
+# Upper limit of a shard's size in bytes if the number of shards is not given.
+SHARD_BYTES = 64 * 2**20
+# Upper limit of what PNG, tf.train.Example and TFRecord add to the pixels of an image, in bytes,
+# beside one byte for each row of pixels.
+OVERHEAD = 300
+# Bytes that TFRecord adds to each record.
+RECORD_OVERHEAD = 16
+
+
+AGAIN = "Finished shards are kept: run the same command again."
+
+
+class PipelineError(OSError):
+    """A pipeline ended before all shards were written."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Arguments that decide the bytes of a data set.
+
+    Attributes:
+        model: Name of the model.
+        sha256: SHA-256 sum of the files of the model.
+        runtime: Runtime that computes the images.
+        n: Number of images.
+        seed: Seed of the first image.
+        labels: Labels that are used in turn, or None for the label seed mod num_classes.
+        shards: Number of files.
+    """
+
+    model: str
+    sha256: str
+    runtime: str
+    n: int
+    seed: int
+    labels: list | None
+    shards: int
+
+    def rows(self, shard: int) -> range:
+        """Returns the numbers of the rows of a shard."""
+        return range(*(self.n * index // self.shards for index in (shard, shard + 1)))
+
+    def template(self, folder) -> tfds.core.ShardedFileTemplate:
+        """Returns the names of the shards in a folder, which are those of tensorflow-datasets."""
+        name = re.sub(r"\W", "_", self.model, flags=re.ASCII)
+        return tfds.core.ShardedFileTemplate(
+            data_dir=folder,
+            dataset_name=name if name[0].isalpha() else f"model_{name}",
+            split=SPLIT,
+            filetype_suffix="tfrecord",
+        )
+
+    def paths(self, folder) -> list[Path]:
+        """Returns the paths of the shards in a folder."""
+        names = self.template(folder).sharded_filenames(self.shards)
+        return [Path(folder, name) for name in names]
+
+
+def generate(
+    stored: loading.StoredModel,
+    n: int,
+    folder,
+    *,
+    labels: list | None = None,
+    seed: int = 0,
+    runtime: str | None = None,
+    shards: int | None = None,
+    beam_options=(),
+    progress=None,
+) -> None:
+    """Writes n images of a model as a data set that ``tfds.builder_from_directory`` reads.
+
+    If a run was interrupted, the next one with the same arguments writes the shards that are
+    missing.
+
+    Args:
+        stored: The model.
+        n: Number of images.
+        folder: A new folder, or that of an interrupted run. All workers must see it at this path.
+        labels: Labels that are used in turn. With None, the image of seed s has the label
+            s mod num_classes.
+        seed: Seed of the first image, counted upwards.
+        runtime: One of ``stored.runtimes``. Defaults to ``stored.preferred``.
+        shards: Number of files. Defaults to as few as have at most ``SHARD_BYTES`` each.
+        beam_options: Options of Beam's pipeline, such as "--runner=FlinkRunner". The default runner
+            is ``RUNNER``, which runs on this machine.
+        progress: Callable, ``progress("images", done, n)``.
+
+    Raises:
+        ValueError: If an argument is not as above, the model is conditional on a tensor, or the
+            folder has other files.
+        PipelineError: If a worker fails.
+        OSError: If a file cannot be written.
+    """
+    pipeline = pipeline_of(beam_options)
+    runtime = runtime or stored.preferred
+    model = stored.load(runtime)
+    _check(stored, model, n, labels, seed)
+    shards = validation.positive_int(shards or default_shards(n, model.image_shape), "shards")
+    if shards > n:
+        raise ValueError(f"shards must be at most {n}, the number of images; received: {shards}.")
+    plan = Plan(stored.name, stored.digest(), runtime, n, seed, labels, shards)
+    folder = _folder(folder)
+    _start(plan, folder)
+    described = features(model, stored.card.class_names)
+    with _reported(plan, folder, progress):
+        _write_missing(plan, folder, stored.location, pipeline)
+    _finish(plan, folder, described)
+
+
+def default_shards(n: int, image_shape: tuple) -> int:
+    """Returns the smallest number of shards that have at most ``SHARD_BYTES`` each."""
+    row = math.prod(image_shape) + image_shape[0] + OVERHEAD
+    return math.ceil(n / max(1, SHARD_BYTES // row))
+
+
+def features(model, class_names: list) -> tfds.features.FeaturesDict:
+    """Returns the features of a model's images, "image" and, for a conditional one, "label"."""
+    parts = {"image": tfds.features.Image(shape=model.image_shape, encoding_format="png")}
+    if class_names and model.num_classes:
+        parts["label"] = tfds.features.ClassLabel(names=class_names)
+    elif model.num_classes:
+        parts["label"] = tfds.features.ClassLabel(num_classes=model.num_classes)
+    return tfds.features.FeaturesDict(parts)
+
+
+def pipeline_of(flags) -> beam.Pipeline:
+    """Makes a pipeline from options of Beam.
+
+    Raises:
+        ValueError: If an option is wrong, or is not known and the pipeline runs on this machine. A
+            runner on a cluster may have options that are not known here.
+    """
+    flags = list(flags)
+    message = io.StringIO()
+    try:
+        with redirect_stderr(message):
+            options = PipelineOptions(flags)
+            known = options.get_all_options()
+            every = options.get_all_options(retain_unknown_options=True)
+    except SystemExit as error:
+        reason = message.getvalue().strip().rpartition("error: ")[2]
+        raise ValueError(f"BEAM_OPTION must be an option of Beam; received: {reason}.") from error
+    standard = options.view_as(StandardOptions)
+    standard.runner = standard.runner or RUNNER
+    unknown = [f"--{name}" for name in sorted({*every} - {*known})]
+    if flags and not flags[0].startswith("-"):
+        unknown = flags[:1]
+    if unknown and standard.runner in StandardOptions.LOCAL_RUNNERS:
+        raise ValueError(
+            "BEAM_OPTION must be an option of Beam, such as --direct_num_workers=2, after --; "
+            f"received: {', '.join(unknown)}."
+        )
+    return beam.Pipeline(options=options)
+
+
+def _check(stored, model, n, labels, seed):
+    """Validates the arguments of the samples."""
+    if model.condition_shape:
+        raise ValueError(
+            "model must be conditional on a label or on nothing; received: "
+            f"{stored.given}, which is conditional on an array of shape {model.condition_shape}."
+        )
+    validation.positive_int(n)
+    for one in (seed, seed + n - 1):
+        validation.seeds(one, 1)
+    if labels:  # The smallest sample that validates all of them.
+        model.sample(len(labels), labels)
+
+
+def _folder(given) -> Path:
+    """Returns the absolute path of a folder."""
+    if "://" in str(given):
+        raise ValueError(
+            "folder must be in a file system that all workers share; received: "
+            f"{validation.short(str(given))}."
+        )
+    return Path(given).absolute()
+
+
+def _start(plan, folder):
+    """Creates the folder, or compares the arguments of its first run with those of this run."""
+    if (folder / FILE).is_file():
+        first = json.loads((folder / FILE).read_text(encoding="utf-8"))
+        now = asdict(plan)
+        other = [key for key in now if now[key] != first.get(key)]
+        if other:
+            wanted, received = (
+                ", ".join(f"{key} {validation.short(values.get(key))}" for key in other)
+                for values in (first, now)
+            )
+            raise ValueError(
+                f"The arguments must be those of the first run into {folder}, {wanted}; received: "
+                f"{received}. Write other images to another folder."
+            )
+        return
+    is_used = folder.is_dir() and any(not path.name.startswith(".") for path in folder.iterdir())
+    if is_used:
+        raise ValueError(
+            "folder must be new or empty, or that of an interrupted run; received: "
+            f"{folder}, which has other files."
+        )
+    with new_folder(folder), atomic_write(folder / FILE) as partial:
+        partial.write_text(document(asdict(plan)) + "\n", encoding="utf-8")
+
+
+def _write_missing(plan, folder, location, pipeline):
+    """Runs the pipeline on the shards that have no file."""
+    missing = [shard for shard, path in enumerate(plan.paths(folder)) if not path.exists()]
+    if missing:
+        try:
+            with pipeline:
+                shards = pipeline | "Numbers of shards" >> beam.Create(missing) | beam.Reshuffle()
+                _ = shards | "Write shards" >> beam.ParDo(WriteShard(plan, folder, location))
+        except Exception as error:  # A runner raises an error of any class.
+            if isinstance(error.__context__, KeyboardInterrupt):
+                raise KeyboardInterrupt from error
+            raise PipelineError(f"{_reason(error)} {AGAIN}") from error
+
+
+def _reason(error) -> str:
+    """Returns the message of an error, which may be the last line of a worker's traceback."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return re.sub(r"^\w*Error: | \[while running '.*'\]$", "", lines[-1])
+
+
+class WriteShard(beam.DoFn):
+    """Writes the shards whose numbers it receives, unless they exist.
+
+    Args:
+        plan: Arguments that decide the images.
+        folder: Folder of the shards.
+        location: Name or path of the model.
+    """
+
+    def __init__(self, plan: Plan, folder: Path, location: str):
+        self._plan, self._folder, self._location = plan, folder, location
+        self._shared = Shared()
+
+    def setup(self) -> None:
+        """Loads the model, once in each process."""
+        self._model = self._shared.acquire(lambda: loading.load(self._location, self._plan.runtime))
+        pixels = tf.TensorSpec([None, *self._model.image_shape], tf.float32)
+        self._encode = tf.function(encode_png, input_signature=[pixels])
+
+    def process(self, shard: int):
+        """Writes a shard."""
+        path = self._plan.paths(self._folder)[shard]
+        if not path.exists():
+            with atomic_write(path) as partial, tf.io.TFRecordWriter(str(partial)) as writer:
+                for record in self._records(self._plan.rows(shard)):
+                    writer.write(record)
+
+    def _records(self, rows):
+        """Yields the serialized examples of rows."""
+        plan = self._plan
+        for first in range(rows.start, rows.stop, BATCH):
+            row = np.arange(first, min(first + BATCH, rows.stop))
+            labels = self._labels(row)
+            images = self._model.sample(len(row), labels, seed=plan.seed + row)
+            for i, png in enumerate(self._encode(images).numpy()):
+                yield _serialized(png, None if labels is None else labels[i])
+
+    def _labels(self, row):
+        """Returns the labels of rows, or None if the model is not conditional."""
+        plan = self._plan
+        if plan.labels:
+            return np.asarray(plan.labels)[row % len(plan.labels)]
+        return (plan.seed + row) % self._model.num_classes if self._model.num_classes else None
+
+
+def _serialized(png, label) -> bytes:
+    """Returns a tf.train.Example of the features of ``features``.
+
+    The ``serialize_example`` of tensorflow-datasets puts the features in any order, which differs
+    between processes.
+    """
+    example = tf.train.Example()
+    example.features.feature["image"].bytes_list.value.append(png)
+    if label is not None:
+        example.features.feature["label"].int64_list.value.append(label)
+    return example.SerializeToString(deterministic=True)
+
+
+@contextmanager
+def _reported(plan, folder, progress):
+    """Reports the number of images in finished shards, once a second until the block ends."""
+    if progress is None:
+        yield
+        return
+    ended = threading.Event()
+    rows = {path.name: len(plan.rows(shard)) for shard, path in enumerate(plan.paths(folder))}
+
+    def report():
+        last = None
+        while True:
+            is_last = ended.wait(1)
+            done = sum(rows.get(name, 0) for name in os.listdir(folder))
+            if done != last:
+                progress("images", done, plan.n)
+            last = done
+            if is_last:
+                return
+
+    thread = threading.Thread(target=report, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def _finish(plan, folder, described):
+    """Writes the metadata, after a check that all shards are there."""
+    paths = plan.paths(folder)
+    missing = [path.name for path in paths if not path.exists()]
+    if missing:
+        raise PipelineError(
+            f"{folder} must be a folder that all workers share; {len(missing)} of {plan.shards} "
+            f"shards are not in it. {AGAIN}"
+        )
+    template = plan.template(folder)
+    for partial in folder.glob(f".{template.dataset_name}-{SPLIT}.*.partial*"):
+        partial.unlink()  # A worker was killed while it wrote this file.
+    split = tfds.core.SplitInfo(
+        name=SPLIT,
+        shard_lengths=[len(plan.rows(shard)) for shard in range(plan.shards)],
+        num_bytes=sum(path.stat().st_size for path in paths) - RECORD_OVERHEAD * plan.n,
+        filename_template=template,
+    )
+    tfds.folder_dataset.write_metadata(
+        data_dir=folder,
+        features=described,
+        split_infos=[split],
+        check_data=False,
+        # The order of the rows is that of their seeds, and tensorflow-datasets keeps it.
+        disable_shuffling=True,
+        supervised_keys=("image", "label") if "label" in described else None,
+        description=f"Images of {plan.model} with the seeds {plan.seed} to "
+        f"{plan.seed + plan.n - 1}, drawn on the runtime {plan.runtime}.",
+    )
