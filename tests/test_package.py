@@ -158,7 +158,8 @@ def test_a_saved_model_is_loaded_without_a_class_of_ours():
 
 LACKING = """
 import sys
-sys.modules |= dict.fromkeys(["tensorflow", "keras", "tensorflow_datasets", "kserve"])
+missing = ["tensorflow", "keras", "tensorflow_datasets", "kserve", "apache_beam"]
+sys.modules |= dict.fromkeys(missing)
 """
 SENTENCE = (
     "This needs {}, which is not installed. Install all packages by 'pip install .{}' in zoo's "
@@ -175,10 +176,12 @@ SENTENCE = (
         (["sample", NAME, "--runtime", "keras"], "keras"),
         (["sample", NAME, "--runtime", "saved_model"], "tensorflow"),
         (["serve", NAME], "kserve"),
+        (["generate", NAME, "-n", "1", "-o", "x"], "apache_beam"),
     ],
 )
 def test_without_the_whole_stack_a_command_says_how_to_install_it(arguments, package, tmp_path):
-    sentence = SENTENCE.format(package, "[serve]" if package == "kserve" else "")
+    extras = {"kserve": "[serve]", "apache_beam": "[beam]"}
+    sentence = SENTENCE.format(package, extras.get(package, ""))
     code = (
         LACKING
         + f"import os; os.chdir({str(tmp_path)!r}); from zoo.cli import main; main({arguments})"

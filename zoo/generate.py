@@ -36,9 +36,9 @@ SPLIT = "train"
 RUNNER = "FnApiRunner"
 # Upper limit of a shard's size in bytes if the number of shards is not given.
 SHARD_BYTES = 64 * 2**20
-# Upper limit of what PNG, tf.train.Example and TFRecord add to the pixels of an image, in bytes,
-# beside one byte for each row of pixels.
-OVERHEAD = 300
+# Upper limits of what a record adds to the bytes of its image: a share of them for zlib and the
+# chunks of PNG, and a number of bytes for the rest.
+PNG_OVERHEAD, OVERHEAD = 0.01, 300
 # Bytes that TFRecord adds to each record.
 RECORD_OVERHEAD = 16
 
@@ -146,8 +146,10 @@ def generate(
 
 def default_shards(n: int, image_shape: tuple) -> int:
     """Returns the smallest number of shards that have at most ``SHARD_BYTES`` each."""
-    row = math.prod(image_shape) + image_shape[0] + OVERHEAD
-    return math.ceil(n / max(1, SHARD_BYTES // row))
+    # PNG adds one byte to each row of pixels.
+    image = math.prod(image_shape) + image_shape[0]
+    record = math.ceil((1 + PNG_OVERHEAD) * image) + OVERHEAD
+    return math.ceil(n / max(1, SHARD_BYTES // record))
 
 
 def features(model, class_names: list) -> tfds.features.FeaturesDict:
@@ -295,7 +297,7 @@ class WriteShard(beam.DoFn):
             labels = self._labels(row)
             images = self._model.sample(len(row), labels, seed=plan.seed + row)
             for i, png in enumerate(self._encode(images).numpy()):
-                yield _serialized(png, None if labels is None else labels[i])
+                yield serialized(png, None if labels is None else labels[i])
 
     def _labels(self, row):
         """Returns the labels of rows, or None if the model is not conditional."""
@@ -305,7 +307,7 @@ class WriteShard(beam.DoFn):
         return (plan.seed + row) % self._model.num_classes if self._model.num_classes else None
 
 
-def _serialized(png, label) -> bytes:
+def serialized(png, label) -> bytes:
     """Returns a tf.train.Example of the features of ``features``.
 
     The ``serialize_example`` of tensorflow-datasets puts the features in any order, which differs
