@@ -25,7 +25,6 @@ from apache_beam.utils.shared import Shared
 from zoo import loading
 from zoo.inference import validation
 from zoo.inference.methods import BATCH
-from zoo.models.generative import encode_png
 from zoo.utils.atomic import atomic_write, new_folder
 from zoo.utils.documents import document
 
@@ -278,8 +277,6 @@ class WriteShard(beam.DoFn):
     def setup(self) -> None:
         """Loads the model, once in each process."""
         self._model = self._shared.acquire(lambda: loading.load(self._location, self._plan.runtime))
-        pixels = tf.TensorSpec([None, *self._model.image_shape], tf.float32)
-        self._encode = tf.function(encode_png, input_signature=[pixels])
 
     def process(self, shard: int):
         """Writes a shard."""
@@ -296,7 +293,8 @@ class WriteShard(beam.DoFn):
             row = np.arange(first, min(first + BATCH, rows.stop))
             labels = self._labels(row)
             images = self._model.sample(len(row), labels, seed=plan.seed + row)
-            for i, png in enumerate(self._encode(images).numpy()):
+            files = tf.io.encode_png(np.uint8(np.round(images * 255))).numpy()
+            for i, png in enumerate(files):
                 yield serialized(png, None if labels is None else labels[i])
 
     def _labels(self, row):
