@@ -92,7 +92,7 @@ def test_every_runtime_draws_its_own_samples_with_the_labels_in_turn(runtime, tm
 
 def test_a_keras_file_of_colour_images_needs_no_tflite_file(tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
-    model = zoo.models.GAN(image_shape=(8, 8, 3), latent_dim=4)
+    model = zoo.models.GAN((8, 8, 3), 4, hidden=(8,), maxout=((4, 2), (4, 2)))
     model.save("1-my gan.keras")
     called(capfd, "1-my gan.keras", "-n", 5, "-o", "pictures", *RUNNER)
     images, labels = read("pictures")

@@ -137,7 +137,7 @@ def generate(
     plan = Plan(stored.name, stored.digest(), runtime, n, seed, labels, shards)
     folder = _folder(folder)
     _start(plan, folder)
-    described = features(model, stored.card.class_names)
+    described = features(model, stored.card.class_names if model.num_classes else [])
     with _reported(plan, folder, progress):
         _write_missing(plan, folder, stored.location, pipeline)
     _finish(plan, folder, described)
@@ -154,7 +154,7 @@ def default_shards(n: int, image_shape: tuple) -> int:
 def features(model, class_names: list) -> tfds.features.FeaturesDict:
     """Returns the features of a model's images, "image" and, for a conditional one, "label"."""
     parts = {"image": tfds.features.Image(shape=model.image_shape, encoding_format="png")}
-    if class_names and model.num_classes:
+    if class_names:
         parts["label"] = tfds.features.ClassLabel(names=class_names)
     elif model.num_classes:
         parts["label"] = tfds.features.ClassLabel(num_classes=model.num_classes)
