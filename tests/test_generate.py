@@ -20,6 +20,7 @@ import tensorflow_datasets as tfds
 import zoo
 from tests.conftest import ROOT, nightly_except
 from zoo import artifact, catalog, cli, generate
+from zoo.inference import litert
 
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT)}
 RUNNER = ("--", "--runner=FnApiRunner")
@@ -90,15 +91,38 @@ def test_every_runtime_draws_its_own_samples_with_the_labels_in_turn(runtime, tm
     np.testing.assert_allclose(images.astype(int), expected, atol=1)
 
 
-def test_a_keras_file_of_colour_images_needs_no_tflite_file(tmp_path, monkeypatch, capfd):
+# The smallest models for colour images of 8x8 pixels.
+SMALL = {
+    "GAN": {"latent_dim": 4, "hidden": (8,), "maxout": ((4, 2), (4, 2))},
+    "RealNVP": {"scales": 2, "checkerboards": 2, "filters": 4, "blocks": 1},
+    "Glow": {"steps": (1, 1), "filters": 4, "couplings": 0},
+}
+
+
+@pytest.mark.parametrize("family", nightly_except(("GAN",), SMALL))
+def test_a_keras_file_of_colour_images_needs_no_tflite_file(family, tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
-    model = zoo.models.GAN((8, 8, 3), 4, hidden=(8,), maxout=((4, 2), (4, 2)))
-    model.save("1-my gan.keras")
-    called(capfd, "1-my gan.keras", "-n", 5, "-o", "pictures", *RUNNER)
+    model = getattr(zoo.models, family)((8, 8, 3), **SMALL[family])
+    model.save("1-my model.keras")
+    called(capfd, "1-my model.keras", "-n", 5, "-o", "pictures", *RUNNER)
     images, labels = read("pictures")
     assert labels is None
     np.testing.assert_allclose(images.astype(int), in_bytes(model.sample(5)), atol=1)
-    assert tfds.builder_from_directory("pictures").info.name == "model_1_my_gan"
+    assert tfds.builder_from_directory("pictures").info.name == "model_1_my_model"
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("family", ["RealNVP", "Glow"])
+@pytest.mark.parametrize("runtime", ["litert", "saved_model"])
+def test_the_artifact_of_a_conditional_flow_needs_no_keras(runtime, family, tmp_path, capfd):
+    model = getattr(zoo.models, family)((8, 8, 3), num_classes=3, **SMALL[family])
+    zoo.publish(model, tmp_path / "flow")
+    command = [tmp_path / "flow", "-n", 300, "--runtime", runtime, "-o", tmp_path / "out"]
+    called(capfd, *command, *TWO_PROCESSES)
+    images, labels = read(tmp_path / "out")
+    assert labels == [seed % 3 for seed in range(300)]
+    expected = in_bytes(zoo.load(tmp_path / "flow", runtime).sample(300))
+    np.testing.assert_allclose(images.astype(int), expected, atol=1)
 
 
 def test_the_data_set_has_the_names_of_the_classes(tmp_path, capfd):
@@ -121,6 +145,7 @@ def test_the_metadata_are_those_that_tensorflow_datasets_counts(tmp_path, capfd)
     assert written.num_bytes == counted.num_bytes
 
 
+@pytest.mark.nightly
 def test_the_direct_runner_of_beam_writes_the_same_files(tmp_path, capfd):
     command = ["cvae_mnist", "-n", 40, "--shards", 2, "-o"]
     called(capfd, *command, tmp_path / "default")
@@ -214,7 +239,7 @@ def test_a_worker_that_fails_is_one_sentence_and_the_run_goes_on_later(
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["cvae_quadrant_mnist"], "model must be conditional on a label or on nothing"),
+        (["cvae_quadrant_mnist"], "model must not be conditional on a tensor; received: cv"),
         (["cvae_mnits"], "There is no model 'cvae_mnits'; the nearest is 'cvae_mnist'"),
         (["cvae_mnist", "--labels", "10"], "labels must be integers from 0 to 9; received: 10"),
         (["cvae_mnist", "--labels", "9-0"], "--labels must have the lower label first"),
@@ -242,7 +267,8 @@ def test_a_folder_with_other_files_is_refused(tmp_path, capfd):
     (tmp_path / "thesis.txt").write_text("mine")
     (line,) = called(capfd, "vae_mnist", "-n", 5, "-o", tmp_path, status=2).splitlines()
     assert (
-        f"folder must be new or empty, or that of an interrupted run; received: {tmp_path}" in line
+        "folder must be new or empty, or the folder of an interrupted run; "
+        f"received: {tmp_path}" in line
     )
     assert os.listdir(tmp_path) == ["thesis.txt"]
 
@@ -254,6 +280,38 @@ def test_the_shards_have_each_row_once(n, shards):
     assert [parts[0].start, parts[-1].stop] == [0, n]
     assert all(one.stop == other.start for one, other in itertools.pairwise(parts))
     assert {len(part) for part in parts} <= {n // shards, -(-n // shards)}
+
+
+@pytest.mark.parametrize(
+    ("options", "threads"),
+    [
+        ([], None),
+        (["--direct_running_mode=multi_threading", "--direct_num_workers=2"], None),
+        (["--direct_running_mode=multi_processing", "--direct_num_workers=2"], 4),
+        (["--direct_running_mode=multi_processing", "--direct_num_workers=3"], 2),
+        (["--direct_running_mode=multi_processing", "--direct_num_workers=9"], 1),
+        (["--direct_running_mode=multi_processing", "--direct_num_workers=0"], 1),
+    ],
+)
+def test_processes_on_one_machine_share_its_cores(options, threads, monkeypatch):
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    assert generate.litert_threads(generate.pipeline_of(options).options) == threads
+
+
+@pytest.mark.parametrize("threads", [None, 1])
+def test_a_worker_loads_litert_with_its_share_of_the_cores(threads, monkeypatch, tmp_path):
+    monkeypatch.setenv(litert.THREADS_VARIABLE, "5")
+    del os.environ[litert.THREADS_VARIABLE]  # The fixture restores the value before the test.
+    plan = generate.Plan("vae_mnist", "", "litert", 1, 0, None, 1)
+    used = []
+    interpreter = litert.Interpreter
+    monkeypatch.setattr(
+        litert,
+        "Interpreter",
+        lambda path, num_threads: used.append(num_threads) or interpreter(path),
+    )
+    generate.WriteShard(plan, tmp_path, "vae_mnist", threads).setup()
+    assert used == [threads or os.cpu_count()]
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 1), (28, 28, 1), (64, 64, 3), (256, 256, 3)])

@@ -19,11 +19,11 @@ import apache_beam as beam
 import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
-from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, StandardOptions
 from apache_beam.utils.shared import Shared
 
 from zoo import loading
-from zoo.inference import validation
+from zoo.inference import litert, validation
 from zoo.inference.methods import BATCH
 from zoo.utils.atomic import atomic_write, new_folder
 from zoo.utils.documents import document
@@ -35,13 +35,12 @@ SPLIT = "train"
 RUNNER = "FnApiRunner"
 # Upper limit of a shard's size in bytes if the number of shards is not given.
 SHARD_BYTES = 64 * 2**20
-# Upper limits of what a record adds to the bytes of its image: a share of them for zlib and the
-# chunks of PNG, and a number of bytes for the rest.
+# Upper limits of the overhead of a record: that of zlib and of PNG's chunks as a fraction of the
+# image's bytes, and that of everything else in bytes.
 PNG_OVERHEAD, OVERHEAD = 0.01, 300
 # Bytes that TFRecord adds to each record.
 RECORD_OVERHEAD = 16
-
-
+# Advice at the end of the errors of a pipeline.
 AGAIN = "Finished shards are kept: run the same command again."
 
 
@@ -76,7 +75,7 @@ class Plan:
         return range(*(self.n * index // self.shards for index in (shard, shard + 1)))
 
     def template(self, folder) -> tfds.core.ShardedFileTemplate:
-        """Returns the names of the shards in a folder, which are those of tensorflow-datasets."""
+        """Returns the template of the shards' file names, as tensorflow-datasets names them."""
         name = re.sub(r"\W", "_", self.model, flags=re.ASCII)
         return tfds.core.ShardedFileTemplate(
             data_dir=folder,
@@ -111,12 +110,14 @@ def generate(
     Args:
         stored: The model.
         n: Number of images.
-        folder: A new folder, or that of an interrupted run. All workers must see it at this path.
+        folder: A new folder, or the folder of an interrupted run. All workers must have access to
+            it by this path.
         labels: Labels that are used in turn. With None, the image of seed s has the label
             s mod num_classes.
         seed: Seed of the first image, counted upwards.
         runtime: One of ``stored.runtimes``. Defaults to ``stored.preferred``.
-        shards: Number of files. Defaults to as few as have at most ``SHARD_BYTES`` each.
+        shards: Number of files. Defaults to the smallest number for which each file has at most
+            ``SHARD_BYTES``.
         beam_options: Options of Beam's pipeline, such as "--runner=FlinkRunner". The default runner
             is ``RUNNER``, which runs on this machine.
         progress: Callable, ``progress("images", done, n)``.
@@ -124,7 +125,7 @@ def generate(
     Raises:
         ValueError: If an argument is not as above, the model is conditional on a tensor, or the
             folder has other files.
-        PipelineError: If a worker fails.
+        PipelineError: If a worker fails, or a shard is missing at the end.
         OSError: If a file cannot be written.
     """
     pipeline = pipeline_of(beam_options)
@@ -165,8 +166,8 @@ def pipeline_of(flags) -> beam.Pipeline:
     """Makes a pipeline from options of Beam.
 
     Raises:
-        ValueError: If an option is wrong, or is not known and the pipeline runs on this machine. A
-            runner on a cluster may have options that are not known here.
+        ValueError: If the value of an option is invalid, or Beam does not know the option and the
+            pipeline runs on this machine. A runner of a cluster may have options of its own.
     """
     flags = list(flags)
     message = io.StringIO()
@@ -195,8 +196,9 @@ def _check(stored, model, n, labels, seed):
     """Validates the arguments of the samples."""
     if model.condition_shape:
         raise ValueError(
-            "model must be conditional on a label or on nothing; received: "
-            f"{stored.given}, which is conditional on an array of shape {model.condition_shape}."
+            f"model must not be conditional on a tensor; received: {stored.given}, whose condition "
+            f"has the shape {model.condition_shape}. Draw its images in Python by model.sample(n, "
+            "condition=...)."
         )
     validation.positive_int(n)
     for one in (seed, seed + n - 1):
@@ -234,7 +236,7 @@ def _start(plan, folder):
     is_used = folder.is_dir() and any(not path.name.startswith(".") for path in folder.iterdir())
     if is_used:
         raise ValueError(
-            "folder must be new or empty, or that of an interrupted run; received: "
+            "folder must be new or empty, or the folder of an interrupted run; received: "
             f"{folder}, which has other files."
         )
     with new_folder(folder), atomic_write(folder / FILE) as partial:
@@ -248,11 +250,25 @@ def _write_missing(plan, folder, location, pipeline):
         try:
             with pipeline:
                 shards = pipeline | "Numbers of shards" >> beam.Create(missing) | beam.Reshuffle()
-                _ = shards | "Write shards" >> beam.ParDo(WriteShard(plan, folder, location))
+                write = WriteShard(plan, folder, location, litert_threads(pipeline.options))
+                _ = shards | "Write shards" >> beam.ParDo(write)
         except Exception as error:  # A runner raises an error of any class.
             if isinstance(error.__context__, KeyboardInterrupt):
                 raise KeyboardInterrupt from error
             raise PipelineError(f"{_reason(error)} {AGAIN}") from error
+
+
+def litert_threads(options) -> int | None:
+    """Returns the number of LiteRT's threads in each process, or None for its default.
+
+    Processes on this machine share its cores. The number of processes on each machine of a cluster
+    is not an option of Beam.
+    """
+    direct = options.view_as(DirectOptions)
+    if direct.direct_running_mode != "multi_processing":
+        return None
+    cores = os.cpu_count() or 1
+    return max(1, cores // (direct.direct_num_workers or cores))
 
 
 def _reason(error) -> str:
@@ -268,14 +284,19 @@ class WriteShard(beam.DoFn):
         plan: Arguments that decide the images.
         folder: Folder of the shards.
         location: Name or path of the model.
+        threads: Number of LiteRT's threads, unless the environment of the worker has one; or None
+            for its default.
     """
 
-    def __init__(self, plan: Plan, folder: Path, location: str):
+    def __init__(self, plan: Plan, folder: Path, location: str, threads: int | None = None):
         self._plan, self._folder, self._location = plan, folder, location
+        self._threads = threads
         self._shared = Shared()
 
     def setup(self) -> None:
         """Loads the model, once in each process."""
+        if self._threads:  # The process is a worker of Beam, which does nothing else.
+            os.environ.setdefault(litert.THREADS_VARIABLE, str(self._threads))
         self._model = self._shared.acquire(lambda: loading.load(self._location, self._plan.runtime))
 
     def process(self, shard: int):
@@ -348,13 +369,13 @@ def _reported(plan, folder, progress):
 
 
 def _finish(plan, folder, described):
-    """Writes the metadata, after a check that all shards are there."""
+    """Checks that all shards exist and writes the metadata."""
     paths = plan.paths(folder)
     missing = [path.name for path in paths if not path.exists()]
     if missing:
         raise PipelineError(
-            f"{folder} must be a folder that all workers share; {len(missing)} of {plan.shards} "
-            f"shards are not in it. {AGAIN}"
+            f"folder must be in a file system that all workers share; received: {folder}, in which "
+            f"{len(missing)} of {plan.shards} shards are missing. {AGAIN}"
         )
     template = plan.template(folder)
     for partial in folder.glob(f".{template.dataset_name}-{SPLIT}.*.partial*"):
