@@ -1,7 +1,7 @@
 """Speed of ``zoo generate`` with one and with two processes, compared with the runtime alone.
 
-The runtime alone draws images and throws them away. ``zoo generate`` also encodes them as PNG and
-writes them. Its rate is that between the first and the last shard, without the start of the
+The runtime alone computes images and discards them. ``zoo generate`` also encodes them as PNG and
+writes them. Its rate is measured from the first to the last shard, without the start of the
 processes.
 """
 
@@ -31,7 +31,7 @@ def generate(name: str, *options: str) -> float:
 
 
 def draw(model) -> float:
-    """Draws images by the runtime alone and returns the seconds for one image."""
+    """Computes images by the runtime alone and returns the seconds for one image."""
 
     def batches():
         for first in range(0, N, BATCH):
@@ -42,7 +42,7 @@ def draw(model) -> float:
 
 
 def median(seconds) -> str:
-    """Returns the median of the images in a second."""
+    """Returns the median rate, in images a second."""
     return f"{1 / np.median(seconds):,.0f}"
 
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-SCRIPTS = ("cold_start.py", "sampling.py", "runtimes.py", "serving.py")
+SCRIPTS = ("cold_start.py", "sampling.py", "runtimes.py", "serving.py", "generate.py")
 HEAD = """# Benchmarks
 
 `python benchmarks/write_results.py` wrote this page on a machine with {cores} CPU cores. Times and
