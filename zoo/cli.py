@@ -208,7 +208,7 @@ def sample(name, n, labels, condition, seed, output, runtime):
     "output",
     type=click.Path(file_okay=False),
     required=True,
-    help="A new folder, or that of an interrupted run, which is continued.",
+    help="New folder, or the folder of an interrupted run, which is continued.",
 )
 @click.option("--labels", help="7, 0-9, 1,4 or names of classes; used in turn.")
 @click.option(
@@ -220,7 +220,7 @@ def sample(name, n, labels, condition, seed, output, runtime):
 @click.option(
     "--shards",
     type=click.IntRange(1),
-    help="Number of files.  [default: as few as have at most 64 MiB each]",
+    help="Number of files.  [default: the smallest with at most 64 MiB in each file]",
 )
 @runtime_option(help="[default: litert, or keras where there is no TF Lite file]")
 @described(
@@ -231,8 +231,8 @@ def sample(name, n, labels, condition, seed, output, runtime):
 def generate(name, beam_options, n, output, labels, seed, shards, runtime):
     """Write images as a data set that tfds.builder_from_directory reads.
 
-    The images are drawn by a pipeline of Apache Beam, whose options follow after --. A run that was
-    interrupted is continued by the same command.
+    The images are sampled by a pipeline of Apache Beam, whose options follow after --. The same
+    command continues an interrupted run.
     """
     with quiet() as stream:
         stored = loading.find(name)
