@@ -67,9 +67,7 @@ def test_list_and_info():
 
 @pytest.mark.parametrize(
     "runtime",
-    nightly_except(
-        ("litert", "litert-int8"), ("litert", "litert-int8", "saved_model", "keras")
-    ),
+    nightly_except(("litert", "litert-int8"), ("litert", "litert-int8", "saved_model", "keras")),
 )
 def test_sample_writes_a_sheet(tmp_path, runtime):
     done = run(
