@@ -17,6 +17,9 @@ from tests.conftest import ROOT, nightly_except
 from zoo import export
 from zoo.data import MemorySource
 from zoo.export import calibration, saved_model, tflite
+from zoo.inference.litert import LiteRT
+from zoo.models import VAE
+from zoo.publishing.weights import round_weights
 from zoo.utils.atomic import atomic_write
 
 
@@ -30,6 +33,22 @@ def test_every_kind_of_model_answers_alike_on_every_runtime(kind, digits, tmp_pa
     if not model.has_int8:
         with pytest.raises(ValueError, match="which a flow has not; received: "):
             calibration.samples(model, MemorySource(*digits))
+
+
+def test_a_file_of_float16_has_the_matrices_of_a_flow_prior_in_full(tmp_path, rng):
+    """A matrix is a product of weights, which float16 would round, unlike the weights."""
+    flow = {"class_name": "flow", "config": {"couplings": 2, "hidden": (8,)}}
+    model = VAE(latent_dim=40, hidden=(4,), prior=flow)
+    round_weights(model)
+    saved_model.write(model, tmp_path / "1")
+    (tmp_path / "model.tflite").write_bytes(tflite.convert(tmp_path / "1", "float16"))
+    noise = {"noise": rng.standard_normal((20, 40), dtype=np.float32)}
+    expected = model.compute("prior", noise)
+    lite = LiteRT(tmp_path / "model.tflite")
+    np.testing.assert_allclose(lite("prior", noise)["z"], expected["z"], rtol=0, atol=1e-5)
+    # Its constant terms are rounded.
+    densities = [compute("log_prior", expected) for compute in (lite, model.compute)]
+    np.testing.assert_allclose(*(one["log_prob"] for one in densities), rtol=2e-5)
 
 
 @pytest.mark.parametrize("shape", [[None, None, 4], [None, 3, None, 4]])
