@@ -195,6 +195,7 @@ def test_a_run_goes_on_with_its_own_pictures_from_any_folder(folder, tmp_path):
     assert str(folder) not in card
 
 
+@pytest.mark.nightly
 def test_a_data_set_of_tensorflow_datasets_has_its_classes(tmp_path):
     quick = ["--epochs", "1", "--set", "model.filters=[4]", "--set", "steps_per_epoch=2"]
     done = run("train", "dcgan", "--data", "tfds:mnist", "--size", "8", *quick, cwd=tmp_path)

@@ -455,7 +455,7 @@ def test_with_one_network_frozen_as_a_whole_the_other_trains(network, digits):
         pytest.param("vae_convolutional", "mixed_float16", marks=pytest.mark.nightly),
         pytest.param("dcgan_label", "mixed_bfloat16", marks=pytest.mark.nightly),
         pytest.param("dcgan_label", "mixed_float16", marks=pytest.mark.nightly),
-        ("cvae_label", "mixed_float16"),
+        pytest.param("cvae_label", "mixed_float16", marks=pytest.mark.nightly),
     ],
 )
 def test_a_saved_model_keeps_its_precision_and_its_optimizers_state(kind, policy, digits, tmp_path):

@@ -55,6 +55,7 @@ def test_only_the_prior_is_trained(trained):
     assert not np.array_equal(variables[-1], before[-1])
 
 
+@pytest.mark.nightly
 def test_the_prior_comes_closer_to_the_posteriors(digits):
     """The fitted prior of a model whose posteriors lie far from N(0, I) gains in likelihood."""
     model = small("vae")
