@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from zoo import data
+from zoo.inference import litert
 
 ROOT = Path(__file__).parents[1]
 FIXTURE = str(ROOT / "tests" / "tensorflow_datasets")
@@ -42,6 +43,18 @@ def same_seed():
 def digits():
     """Returns 300 MNIST digits, float32 (300, 28, 28, 1) in [0, 1], and labels, int32 (300,)."""
     return data.tfds("mnist", "train", FIXTURE).first()
+
+
+@pytest.fixture
+def litert_threads(monkeypatch):
+    """Returns the numbers of threads of the LiteRT interpreters that the test creates."""
+    used, interpreter = [], litert.Interpreter
+    monkeypatch.setattr(
+        litert,
+        "Interpreter",
+        lambda path, num_threads: used.append(num_threads) or interpreter(path),
+    )
+    return used
 
 
 @pytest.fixture

@@ -22,19 +22,12 @@ def test_the_number_of_threads_does_not_change_the_images(name, runtime, monkeyp
 @pytest.mark.parametrize(
     ("given", "threads"), [(None, os.cpu_count()), ("", os.cpu_count()), ("7", 7)]
 )
-def test_the_number_of_threads_is_that_of_the_variable(given, threads, monkeypatch):
+def test_the_number_of_threads_is_that_of_the_variable(given, threads, monkeypatch, litert_threads):
     monkeypatch.delenv(litert.THREADS_VARIABLE, raising=False)
     if given is not None:
         monkeypatch.setenv(litert.THREADS_VARIABLE, given)
-    used = []
-    interpreter = litert.Interpreter
-    monkeypatch.setattr(
-        litert,
-        "Interpreter",
-        lambda path, num_threads: used.append(num_threads) or interpreter(path),
-    )
     zoo.load("cvae_mnist", "litert")
-    assert used == [threads]
+    assert litert_threads == [threads]
 
 
 @pytest.mark.parametrize("given", ["0", "-1", "two", "1.5"])

@@ -29,8 +29,8 @@ class StopIfDiverged(keras.callbacks.Callback):
             if not math.isfinite(value):
                 raise FloatingPointError(
                     f"The training diverged: {name} must be a finite number; received: {value} in "
-                    f"epoch {epoch + 1}. The weights of the epoch before it are kept. Train with "
-                    "a lower learning rate."
+                    f"epoch {epoch + 1}, of which nothing is saved. Train with a lower learning "
+                    "rate."
                 )
 
 
