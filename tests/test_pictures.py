@@ -121,12 +121,17 @@ def predicted(address, name, instances, **settings):
         return json.load(answer)["predictions"]
 
 
-def test_a_recipe_continues_from_the_weights_of_a_model_on_other_pictures(folder):
+def test_a_recipe_continues_from_the_weights_of_a_model_on_other_pictures(folder, recwarn):
+    broken = folder / "pictures" / "circles" / "broken.png"
+    broken.write_bytes(b"not a picture")
     done = run(
         *("train", "vae_mnist", "--data", "pictures", "--from", "vae_mnist", "--epochs", "1"),
         *("--set", "batch_size=50", "--run-dir", "runs/from"),
         cwd=folder,
     )
+    broken.unlink()
+    (warning,) = (str(one.message) for one in recwarn if "is left out" in str(one.message))
+    assert "circles/broken.png must be a picture that Pillow can read" in warning
     assert "270 grey images of 28x28 pixels" in done.stderr
     recipe = training.Run(folder / "runs/from").read_recipe()
     assert recipe.pictures["image_size"] == [28, 28]

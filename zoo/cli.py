@@ -61,6 +61,13 @@ DATA_DIR = click.option(
     type=click.Path(),
     help="Folder of tensorflow-datasets.  [default: $TFDS_DATA_DIR]",
 )
+LABELS = click.option("--labels", help="7, 0-9, 1,4 or names of classes; used in turn.")
+SEED = click.option(
+    "--seed",
+    type=click.IntRange(0, 2**63 - 1),
+    default=0,
+    help="Seed of the first image; counted upwards.",
+)
 SETTINGS = ", ".join(
     field.name + (".KEY" if field.type is dict else "")
     for field in dataclasses.fields(recipes.Recipe)
@@ -146,18 +153,13 @@ def metric_line(metric: dict) -> str:
     type=click.IntRange(1),
     help="Number of images.  [default: 16, or one for each label]",
 )
-@click.option("--labels", help="7, 0-9, 1,4 or names of classes; used in turn.")
+@LABELS
 @click.option(
     "--condition",
     type=click.Path(exists=True, dir_okay=False),
     help="Picture that the model is conditional on.",
 )
-@click.option(
-    "--seed",
-    type=click.IntRange(0, 2**63 - 1),
-    default=0,
-    help="Seed of the first image; counted upwards.",
-)
+@SEED
 @click.option(
     "-o",
     "output",
@@ -210,13 +212,8 @@ def sample(name, n, labels, condition, seed, output, runtime):
     required=True,
     help="New folder, or the folder of an interrupted run, which is continued.",
 )
-@click.option("--labels", help="7, 0-9, 1,4 or names of classes; used in turn.")
-@click.option(
-    "--seed",
-    type=click.IntRange(0, 2**63 - 1),
-    default=0,
-    help="Seed of the first image; counted upwards.",
-)
+@LABELS
+@SEED
 @click.option(
     "--shards",
     type=click.IntRange(1),
@@ -827,8 +824,10 @@ def quiet():
 
 def main(arguments=None) -> None:
     """Runs the command line; a user's error is printed as one line on standard error."""
-    # A warning is one line too, without the line of the code.
+    # A warning is one line too, without the line of the code. It is printed once, although a command
+    # may read a damaged picture several times.
     warnings.formatwarning = lambda message, *_, **__: f"zoo: {message}\n"
+    warnings.filterwarnings("once", category=UserWarning)
     try:
         with full_install_required():
             sys.exit(cli.main(arguments, prog_name="zoo", standalone_mode=False))
