@@ -127,6 +127,8 @@ def test_fit_reports_its_metrics_and_takes_callbacks(model, digits, tmp_path):
         pytest.param("gan_label", "mixed_float16", marks=pytest.mark.nightly),
         pytest.param("dcgan", "mixed_bfloat16", marks=pytest.mark.nightly),
         ("dcgan", "mixed_float16"),
+        ("realnvp_label", "mixed_bfloat16"),
+        pytest.param("glow", "mixed_float16", marks=pytest.mark.nightly),
     ],
 )
 def test_mixed_precision_trains_and_answers_in_float32(policy, kind, digits):
@@ -573,7 +575,9 @@ def test_conditions_are_checked():
     [
         ({"latent_dim": 0}, "latent_dim must be an integer of at least 1"),
         ({"filters": (4, 4, 4)}, "image_shape must be a multiple of 8"),
-        ({"blocks": 2}, "blocks must be 0 without filters"),
+        ({"blocks": 2}, "blocks must be 0 without filters; received: 2"),
+        ({"bottleneck": 2}, "bottleneck must be None without filters; received: 2"),
+        ({"filters": (4,), "bottleneck": 0}, "bottleneck must be an integer of at least 1"),
         ({"seed": None}, "seed must be an integer"),
     ],
 )

@@ -30,6 +30,10 @@ class Dequantization(layers.Layer):
 
     is_uniform = False
 
+    def __init__(self, **kwargs):
+        # The noise and its density are computed in float32 also under mixed precision.
+        super().__init__(**{"dtype": keras.config.floatx()} | kwargs)
+
     def build_for(self, image_shape: tuple) -> None:
         """Creates the weights for images of a shape (height, width, channels)."""
         self.built = True
