@@ -17,7 +17,7 @@ SMOOTHED = {"class_name": "non_saturating", "config": {"label_smoothing": 0.1}}
 VARIATIONAL = {
     "vae_dense": lambda: VAE(latent_dim=4, hidden=(16,)),
     "vae_convolutional": lambda: VAE(
-        latent_dim=4, hidden=(16,), filters=(4, 8), blocks=1, activation="elu"
+        latent_dim=4, hidden=(16,), filters=(4, 8), blocks=1, bottleneck=3, activation="elu"
     ),
     "vae_gaussian": lambda: VAE(
         latent_dim=4, hidden=(16,), likelihood="gaussian", importance_samples=2

@@ -1,7 +1,8 @@
 """Encoder and decoder of variational models, as functional Keras models.
 
 The encoder has convolutional stages (``filters``), each of which halves the grid, residual blocks
-on the last grid (``blocks``) and dense layers (``hidden``). The decoder has the same in reverse
+on the last grid (``blocks``), a 1x1 convolution to fewer channels (``bottleneck``) and dense layers
+(``hidden``). The decoder has the same in reverse
 order, and computes the image from the last grid by one sub-pixel convolution (Shi et al. 2016,
 equation 4). Without filters both are the dense networks of the papers. A condition is concatenated
 to the input of the first dense layer of each network.
@@ -15,21 +16,24 @@ from keras import layers
 from zoo.models.layers import Center, DepthToSpace, OneHot, PixelBias
 
 
-def check_grid(image_shape, filters, blocks) -> None:
+def check_grid(image_shape, filters, blocks, bottleneck) -> None:
     """Validates that the convolutional stages divide the grid of an image.
 
     Args:
         image_shape: (height, width, channels).
         filters: Channels of the stages, each of which halves the grid.
         blocks: Number of residual blocks.
+        bottleneck: Channels of the 1x1 convolution, or None.
 
     Raises:
-        ValueError: If the grid is not divisible, or if there are residual blocks without stages.
+        ValueError: If the grid is not divisible, or if there are residual blocks or a bottleneck
+            without stages.
     """
-    if blocks and not filters:
-        raise ValueError(
-            f"blocks must be 0 without filters; received: {blocks!r}. Give filters too."
-        )
+    for name, value, none in (("blocks", blocks, 0), ("bottleneck", bottleneck, None)):
+        if value and not filters:
+            raise ValueError(
+                f"{name} must be {none} without filters; received: {value!r}. Give filters too."
+            )
     stride = 2 ** len(filters)
     height, width, _ = image_shape
     if height % stride or width % stride:
@@ -39,7 +43,9 @@ def check_grid(image_shape, filters, blocks) -> None:
         )
 
 
-def encoder(image_shape, latent_dim, hidden, filters, blocks, activation, condition) -> keras.Model:
+def encoder(
+    image_shape, latent_dim, hidden, filters, blocks, bottleneck, activation, condition
+) -> keras.Model:
     """Builds the encoder, from images (and a condition) to mean and log_var ``(n, latent_dim)``.
 
     Args:
@@ -48,6 +54,7 @@ def encoder(image_shape, latent_dim, hidden, filters, blocks, activation, condit
         hidden: Sizes of the dense layers.
         filters: Channels of the convolutional stages.
         blocks: Number of residual blocks.
+        bottleneck: Channels of the 1x1 convolution between the grid and the dense layers, or None.
         activation: Activation of the hidden layers.
         condition: Function that returns the condition's ``keras.Input`` and flat tensor, as
             ``condition_input`` does.
@@ -60,6 +67,8 @@ def encoder(image_shape, latent_dim, hidden, filters, blocks, activation, condit
         x = layers.Conv2D(size, 3 if i else 5, strides=2, padding="same", name=f"conv_{i}")(x)
     if filters:
         x = layers.Activation(activation)(_residual_blocks(x, blocks, activation))
+    if bottleneck:
+        x = layers.Activation(activation)(layers.Conv2D(bottleneck, 1, name="bottleneck")(x))
     x = layers.Flatten()(x)
     x = x if flat is None else layers.Concatenate()([x, flat])
     for i, size in enumerate(hidden):
@@ -71,7 +80,7 @@ def encoder(image_shape, latent_dim, hidden, filters, blocks, activation, condit
 
 
 def decoder(
-    image_shape, latent_dim, hidden, filters, blocks, activation, condition, parameters
+    image_shape, latent_dim, hidden, filters, blocks, bottleneck, activation, condition, parameters
 ) -> keras.Model:
     """Builds the decoder, from z (and a condition) to the parameters of p(x | z).
 
@@ -83,6 +92,7 @@ def decoder(
         hidden: Sizes of the encoder's dense layers, used in reverse order.
         filters: Channels of the encoder's stages, used in reverse order.
         blocks: Number of residual blocks.
+        bottleneck: Channels of the 1x1 convolution between the grid and the dense layers, or None.
         activation: Activation of the hidden layers.
         condition: As in ``encoder``.
         parameters: Number of parameters of each value of an image.
@@ -95,11 +105,13 @@ def decoder(
     x = z if flat is None else layers.Concatenate()([z, flat])
     for i, size in enumerate(reversed(hidden)):
         x = layers.Activation(activation)(layers.Dense(size, name=f"dense_{i}")(x))
-    grid = (height // stride, width // stride, filters[-1] if filters else channels)
+    grid = (height // stride, width // stride, bottleneck or (filters[-1] if filters else channels))
     x = layers.Dense(math.prod(grid), dtype=None if filters else full, name=f"dense_{len(hidden)}")(
         x
     )
     x = layers.Reshape(grid)(x)
+    if bottleneck:
+        x = layers.Conv2D(filters[-1], 1, name="bottleneck")(layers.Activation(activation)(x))
     if filters:
         x = layers.Activation(activation)(_residual_blocks(x, blocks, activation))
         x = layers.Conv2D(

@@ -23,6 +23,8 @@ class VAE(VariationalModel):
         filters: tuple of int. Channels of the encoder's convolutional stages, each of which halves
             the grid. The decoder has them in reverse order. Defaults to (), a dense network.
         blocks: int. Number of residual blocks after the convolutional stages. Defaults to 0.
+        bottleneck: int. Channels of a 1x1 convolution between the last grid and the dense layers,
+            which makes the first dense layer smaller. Defaults to None: no such convolution.
         activation: str. Activation of the hidden layers. Defaults to "tanh".
         encoder: keras.Model. Encoder to use instead of the one described above. Defaults to None.
         decoder: keras.Model. Decoder to use instead of the one described above. Defaults to None.
@@ -52,6 +54,7 @@ class VAE(VariationalModel):
         hidden=(200, 200),
         filters=(),
         blocks=0,
+        bottleneck=None,
         activation="tanh",
         encoder=None,
         decoder=None,
@@ -63,17 +66,19 @@ class VAE(VariationalModel):
         image_shape, latent_dim, num_classes = dimensions(image_shape, latent_dim, num_classes)
         hidden = validation.positive_ints(hidden, "hidden")
         filters = validation.positive_ints(filters, "filters")
-        networks.check_grid(image_shape, filters, blocks)
+        if bottleneck is not None:
+            bottleneck = validation.positive_int(bottleneck, "bottleneck")
+        networks.check_grid(image_shape, filters, blocks, bottleneck)
         likelihood = likelihoods.get(likelihood)
 
         # Networks
         given = encoder, decoder
         condition = functools.partial(networks.condition_input, num_classes, condition_shape)
-        sizes = (image_shape, latent_dim, hidden, filters, blocks, activation, condition)
+        sizes = (image_shape, latent_dim, hidden, filters, blocks, bottleneck)
         if encoder is None:
-            encoder = networks.encoder(*sizes)
+            encoder = networks.encoder(*sizes, activation, condition)
         if decoder is None:
-            decoder = networks.decoder(*sizes, likelihood.parameters)
+            decoder = networks.decoder(*sizes, activation, condition, likelihood.parameters)
 
         # Training
         super().__init__(
@@ -89,7 +94,7 @@ class VAE(VariationalModel):
 
         # Configuration
         self.hidden, self.filters = hidden, filters
-        self.blocks, self.activation = blocks, activation
+        self.blocks, self.bottleneck, self.activation = blocks, bottleneck, activation
         self.given_networks = dict(zip(("encoder", "decoder"), given))
 
     def get_config(self):
@@ -98,5 +103,6 @@ class VAE(VariationalModel):
             "hidden": self.hidden,
             "filters": self.filters,
             "blocks": self.blocks,
+            "bottleneck": self.bottleneck,
             "activation": self.activation,
         }
