@@ -75,6 +75,15 @@ def test_a_published_model_is_a_member_of_the_zoo(named, fitted):
     assert np.abs(zoo.load("mine", "litert-int8").sample(8, seed=3) - expected).mean() < 0.02
 
 
+def test_its_keras_file_is_compressed(published, fitted, tmp_path):
+    fitted.save(tmp_path / "model.keras")
+    sizes = [
+        path.stat().st_size
+        for path in (published / "1" / artifact.FILES["keras"], tmp_path / "model.keras")
+    ]
+    assert sizes[0] < 0.7 * sizes[1]
+
+
 def test_its_card_has_metrics_on_the_images_and_null_for_what_is_not_known(named, digits):
     card = zoo.info("mine")
     assert [metric["name"] for metric in card.metrics] == [

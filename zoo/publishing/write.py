@@ -5,6 +5,7 @@ import functools
 import os
 import shutil
 import tempfile
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -146,11 +147,21 @@ def _write_version(version: Path, model, card, source) -> None:
     saved_model.write(model, version)
     (version / artifact.ASSETS).mkdir(exist_ok=True)
     model.save(version / artifact.FILES["keras"])
+    _compress(version / artifact.FILES["keras"])
     (version / artifact.FILES["litert"]).write_bytes(tflite.convert(version, "float16"))
     if source is not None and model.has_int8:
         content = tflite.convert(version, "int8", calibration.samples(model, source))
         (version / artifact.FILES[artifact.INT8]).write_bytes(content)
     warmup.write_requests(card, version)
+
+
+def _compress(path: Path) -> None:
+    """Compresses the members of a Keras file, because rounded weights have many bits that are 0."""
+    with zipfile.ZipFile(path) as stored:
+        members = {name: stored.read(name) for name in stored.namelist()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as compressed:
+        for name, content in members.items():
+            compressed.writestr(name, content)
 
 
 @contextlib.contextmanager
