@@ -824,8 +824,8 @@ def quiet():
 
 def main(arguments=None) -> None:
     """Runs the command line; a user's error is printed as one line on standard error."""
-    # A warning is one line too, without the line of the code. It is printed once, although a command
-    # may read a damaged picture several times.
+    # A warning is one line too, without the line of the code. It is printed once, although a
+    # command may read a damaged picture several times.
     warnings.formatwarning = lambda message, *_, **__: f"zoo: {message}\n"
     warnings.filterwarnings("once", category=UserWarning)
     try:

@@ -72,7 +72,7 @@ def in_tensorflow_datasets(number, path):
 
 def epoch_of(arguments):
     command = [sys.executable, "-c", EPOCH, *arguments]
-    # Without a limit, each thread of the pipeline has freed memory of its own in an arena of malloc.
+    # Without a limit, each thread of the pipeline keeps freed memory in an arena of its own.
     environment = os.environ | {"MALLOC_ARENA_MAX": "2"}
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment)
     assert done.returncode == 0, done.stderr[-2000:]
