@@ -101,7 +101,7 @@ def normal_density(x, mean, deviation):
 
 def draw_samples(images):
     """Draws samples, reconstructions, traversals and interpolations."""
-    for name in ("gan_mnist", "dcgan_mnist", "vae_mnist"):
+    for name in ("gan_mnist", "dcgan_mnist", "vae_dense_mnist", "vae_mnist"):
         samples = zoo.load(name, "litert").sample(48, seed=0)
         rows(*samples.reshape(4, 12, 28, 28, 1), name=f"{name}.png")
 
@@ -109,14 +109,16 @@ def draw_samples(images):
     rows(images[:12], vae.reconstruct(images[:12]), name="reconstructions.png")
     pairs = [(0, 1), (2, 3), (4, 6), (8, 9)]
     rows(*(vae.interpolate(images[a], images[b], 12) for a, b in pairs), name="interpolation.png")
-    means, log_vars = vae.encode(images)
+    # Its prior is N(0, I), with which each latent variable can be compared.
+    dense = zoo.load("vae_dense_mnist", "litert")
+    means, log_vars = dense.encode(images)
     kl = 0.5 * (np.exp(log_vars) + means**2 - 1 - log_vars).mean(axis=0)
     print(f"{(kl > 0.01).sum()} of {len(kl)} latent variables have a divergence above 0.01 nats")
     largest = np.argsort(-kl)[:4]
     z = means[:1] + np.zeros((len(largest), 11, 1), np.float32)
     for row, dimension in enumerate(largest):
         z[row, :, dimension] = np.linspace(-3, 3, 11)
-    rows(*(vae.decode(line) for line in z), name="traversal.png")
+    rows(*(dense.decode(line) for line in z), name="traversal.png")
     # Pixels mixed directly, for comparison with the mixture of latent vectors.
     weights = np.linspace(0, 1, 12, dtype=np.float32)[:, None, None, None]
     mixed = images[pairs[0][0]] * (1 - weights) + images[pairs[0][1]] * weights
@@ -126,12 +128,12 @@ def draw_samples(images):
     styles = [cvae.sample(10, labels=np.arange(10), seed=[seed] * 10) for seed in (0, 1, 2, 3)]
     rows(*styles, name="labels.png")
 
-    chart = Chart((0.5, 40.5), (0, 1.1 * kl.max()), "Divergence of each latent variable")
+    chart = Chart((0.5, 50.5), (0, 1.1 * kl.max()), "Divergence of each latent variable")
     for place, value in enumerate(np.sort(kl)[::-1], start=1):
         across = np.array([place - 0.35, place - 0.35, place + 0.35, place + 0.35])
         chart.line(across, [0, value, value, 0], BLUE, fill=True)
     ticks = [0, 1, 2, 3]
-    chart.axes("latent variables, sorted", "KL, nats", (1, 10, 20, 30, 40), ticks)
+    chart.axes("latent variables, sorted", "KL, nats", (1, 10, 20, 30, 40, 50), ticks)
     chart.write("kl.svg")
     return largest, means
 
