@@ -9,7 +9,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-SCRIPTS = ("cold_start.py", "sampling.py", "runtimes.py", "serving.py", "generate.py")
+SCRIPTS = (
+    "cold_start.py",
+    "sampling.py",
+    "runtimes.py",
+    "serving.py",
+    "generate.py",
+    "training.py",
+)
 HEAD = """# Benchmarks
 
 `python benchmarks/write_results.py` wrote this page on a machine with {cores} CPU cores. Times and

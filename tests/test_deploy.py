@@ -2,6 +2,7 @@
 
 import functools
 import io
+import os
 import pickle
 import re
 import shlex
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import kserve
 import kubernetes
+import kubernetes_validate
 import numpy as np
 import pytest
 import yaml
@@ -27,8 +29,9 @@ from tensorflow_serving.config import model_server_config_pb2
 
 import zoo
 from tests.conftest import ROOT, nightly_except
-from zoo import catalog
+from zoo import catalog, cli, recipes
 from zoo.models.variational.model import VariationalModel
+from zoo.training import strategies
 
 DEPLOY = ROOT / "deploy"
 NAMES = zoo.list_models()
@@ -298,3 +301,68 @@ def test_the_kserve_manifest_is_of_kserves_schema():
         "V1beta1PredictorSpec has no minReplica",
         "'4' is no int",
     ]
+
+
+def training_manifests():
+    """Returns the volume claim, the Service and the Job of the manifest for training."""
+    return list(yaml.safe_load_all((DEPLOY / "training.yaml").read_text()))
+
+
+def test_the_manifest_for_training_is_of_the_schema_of_kubernetes():
+    version = kubernetes_validate.latest_version()
+    manifests = training_manifests()
+    kinds = [manifest["kind"] for manifest in manifests]
+    assert kinds == ["PersistentVolumeClaim", "Service", "Job"]
+    for manifest in manifests:
+        kubernetes_validate.validate(manifest, version, strict=True)
+    manifests[-1]["spec"]["completionsMode"] = "Indexed"
+    with pytest.raises(kubernetes_validate.ValidationError, match="completionsMode"):
+        kubernetes_validate.validate(manifests[-1], version, strict=True)
+
+
+def test_the_workers_of_the_manifest_for_training_find_each_other():
+    claim, service, job = training_manifests()
+    name, spec = job["metadata"]["name"], job["spec"]
+    pod = spec["template"]["spec"]
+    (container,) = pod["containers"]
+    environment = {one["name"]: one["value"] for one in container["env"]}
+    found = strategies.cluster(environment | {"JOB_COMPLETION_INDEX": "3"})
+    # Host names of the pods of an indexed Job: NAME-INDEX.SUBDOMAIN, of a headless Service.
+    assert pod["subdomain"] == service["metadata"]["name"]
+    port = service["spec"]["ports"][0]["port"]
+    assert found["cluster"]["worker"] == [
+        f"{name}-{i}.{pod['subdomain']}:{port}" for i in range(spec["completions"])
+    ]
+    assert (spec["completionMode"], spec["parallelism"]) == ("Indexed", spec["completions"])
+    assert service["spec"]["clusterIP"] == "None"
+    assert service["spec"]["selector"] == {"batch.kubernetes.io/job-name": name}
+    volumes = {volume["name"]: volume for volume in pod["volumes"]}
+    mounted = {mount["mountPath"]: mount["name"] for mount in container["volumeMounts"]}
+    claimed = volumes[mounted["/runs"]]["persistentVolumeClaim"]["claimName"]
+    assert claimed == claim["metadata"]["name"]
+    assert claim["spec"]["accessModes"] == ["ReadWriteMany"]
+    assert environment["TFDS_DATA_DIR"] in mounted
+
+
+@pytest.mark.parametrize("is_restarted", [False, True])
+def test_a_worker_of_the_manifest_resumes_the_run_if_there_is_one(is_restarted, tmp_path):
+    *_, job = training_manifests()
+    (container,) = job["spec"]["template"]["spec"]["containers"]
+    (script,) = container["args"]
+    if is_restarted:
+        (tmp_path / "dcgan_mnist").mkdir()
+        (tmp_path / "dcgan_mnist" / "recipe.json").touch()
+    (tmp_path / "zoo").write_text('#!/bin/sh\necho "$@"\n')
+    (tmp_path / "zoo").chmod(0o755)
+    done = subprocess.run(
+        [*container["command"], script.replace("/runs/", f"{tmp_path}/")],
+        env={"PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    command = f"train dcgan_mnist --strategy multi-worker --run-dir {tmp_path}/dcgan_mnist"
+    assert done.stdout.strip() == command + (" --resume" if is_restarted else "")
+    # The command line has these options, and the batch of the recipe is divisible.
+    cli.cli.main([*command.split(), "--dry-run"], standalone_mode=False)
+    assert recipes.named("dcgan_mnist").batch_size % job["spec"]["completions"] == 0

@@ -291,6 +291,12 @@ def generate(name, beam_options, n, output, labels, seed, shards, runtime):
 @click.option(
     "--from", "start", metavar="MODEL", help="Start from the weights of a model, by name or path."
 )
+@click.option(
+    "--strategy",
+    type=click.Choice(["mirrored", "multi-worker"]),
+    help="Divide each batch among all GPUs of this machine, or among the workers that the "
+    "environment variable TF_CONFIG or an indexed Job of Kubernetes describes.",
+)
 @described(
     "zoo train dcgan --data pictures/",
     "zoo train vae_mnist --data tfds:kmnist",
@@ -303,7 +309,18 @@ def generate(name, beam_options, n, output, labels, seed, shards, runtime):
     "model.KEY is an argument of the class in zoo.models.",
 )
 def train(
-    name, epochs, run_dir, resume, data_dir, settings, dry_run, data, minutes, start, **pictures
+    name,
+    epochs,
+    run_dir,
+    resume,
+    data_dir,
+    settings,
+    dry_run,
+    data,
+    minutes,
+    start,
+    strategy,
+    **pictures,
 ):
     """Train a model by a named recipe, by a recipe in a JSON file, or on your own pictures.
 
@@ -322,13 +339,20 @@ def train(
     _check_options(of_family, data, resume, start, pictures)
     if minutes and (epochs or resume or dry_run):
         raise click.UsageError("--minutes cannot be combined with --epochs, --resume or --dry-run.")
+    if minutes and strategy == "multi-worker":
+        raise click.UsageError(
+            "--minutes cannot be combined with --strategy multi-worker, because the clocks of the "
+            "workers differ."
+        )
     run_dir = Path(run_dir or _default_run(Path(name).stem if is_file else name, data))
     if resume:
         family = named.family if named else recipes.FAMILIES[name].name
         recipe = continued(family, run_dir, epochs, settings, data)
-    else:
-        if not dry_run:
-            _check_new(run_dir)
+    elif not dry_run:
+        _check_new(run_dir)
+    # Several workers wait for each other here, so that none writes before all have read.
+    strategy = None if dry_run else started_strategy(strategy)
+    if not resume:
         recipe = _on_pictures(named or name, data, data_dir, pictures) if data else named
         recipe = changed(dataclasses.replace(recipe, start=start or recipe.start), settings)
         if epochs:
@@ -342,6 +366,7 @@ def train(
         run, model = training.Run(run_dir), None
         if recipe.start and not run.checkpoint.exists():
             model = loading.find(recipe.start).load("keras")
+    is_chief = strategy is None or training.strategies.is_chief(strategy)
     training.train(
         recipe,
         run_dir,
@@ -349,9 +374,28 @@ def train(
         start=model,
         deadline=started + 60 * minutes if minutes else None,
         data_dir=data_dir,
-        verbose=1 if sys.stdout.isatty() else 2,
+        strategy=strategy,
+        verbose=(1 if sys.stdout.isatty() else 2) if is_chief else 0,
     )
-    click.echo(f"Trained: {run.model}")
+    if is_chief:
+        click.echo(f"Trained: {run.model}")
+
+
+def started_strategy(name):
+    """Returns the strategy of a name, or None. Several workers wait until all have started."""
+    if name is None:
+        return None
+    with quiet():
+        from zoo.training import strategies
+    if name == "multi-worker":
+        config = strategies.cluster(os.environ)
+        addresses = ", ".join(strategies.addresses(config["cluster"]))
+        click.echo(
+            f"{config['task']['type']} {config['task']['index']} waits for the workers {addresses}",
+            err=True,
+        )
+    with quiet():
+        return strategies.get(name)
 
 
 def _check_new(run_dir):

@@ -9,122 +9,129 @@ import pytest
 
 from tests.conftest import ROOT
 
-VARIATIONAL = """
+START = """
+    import sys
     import keras, numpy as np, tensorflow as tf
     cpu, half = tf.config.list_physical_devices("CPU")[0], tf.config.LogicalDeviceConfiguration()
     tf.config.set_logical_device_configuration(cpu, [half, half])
-    from zoo.models import VAE
+    from zoo import data
+    from zoo.models import CVAE, DCGAN, GAN, VAE, Classifier, Glow, RealNVP
 
-    images = np.random.default_rng(0).random((8, 4, 4, 1), dtype="float32")
-    data = tf.data.Dataset.from_tensor_slices(images).batch(8)
-    weights, noise = [], []
-    mirrored = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-    for strategy in (tf.distribute.get_strategy(), mirrored):
-        keras.utils.set_random_seed(0)
-        with strategy.scope():
-            model = VAE((4, 4, 1), latent_dim=2, hidden=(3,))
-            model.compile(keras.optimizers.SGD(1e-2))
-        # A posterior of variance near 0 makes the gradients independent of the noise.
-        model.encoder.get_layer("log_var").weights[0].assign(np.zeros((3, 2)))
-        model.encoder.get_layer("log_var").weights[1].assign(np.full(2, -60.0))
-        model.encoder.get_layer("log_var").trainable = False
-        model.fit(data, epochs=3, verbose=0)
-        weights.append(model.get_weights())
-        drawn = strategy.run(lambda: model._noise(images[:4], step=0))
-        noise.append([tensor.numpy() for tensor in strategy.experimental_local_results(drawn)])
-    for one, two in zip(*weights):
-        np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-6)
-    assert len(noise[1]) == 2 and not np.allclose(*noise[1])
+    one, two = tf.distribute.get_strategy(), tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 """
 
-ADVERSARIAL = """
-    import keras, numpy as np, tensorflow as tf
-    cpu, half = tf.config.list_physical_devices("CPU")[0], tf.config.LogicalDeviceConfiguration()
-    tf.config.set_logical_device_configuration(cpu, [half, half])
-    from zoo.models import DCGAN, GAN
+# Two replicas with half of each batch must end with the weights of one. Two rows of a batch that
+# are exchanged, or a gradient of twice the size, would be seen.
+AS_ONE = (
+    START
+    + """
+    rng = np.random.default_rng(0)
+    images, labels = rng.random((40, 8, 8, 1), dtype="float32"), np.arange(40) % 3
+    coupled = {"couplings": 0, "steps": (1,), "filters": 2}
+    MODELS = {
+        "vae": lambda: VAE((8, 8, 1), 2, hidden=(3,)),
+        "gan": lambda: GAN((8, 8, 1), 2, hidden=(8, 8), maxout=((3, 2),), dropout=(0, 0), ema=0.5),
+        "dcgan": lambda: DCGAN((8, 8, 1), 2, filters=(4, 4), discriminator_steps=2),
+        "glow": lambda: Glow((8, 8, 1), **coupled),
+        "cvae": lambda: CVAE(
+            (8, 8, 1), 2, num_classes=3, hidden=(3,), importance_samples=3, prior="flow"
+        ),
+        "wasserstein": lambda: DCGAN(
+            (8, 8, 1), 2, filters=(4, 4), num_classes=3, objective="wasserstein",
+            discriminator_normalization="layer", instance_noise=0.1, ema=0.5,
+            augmentations=("color", "cutout", "flip", "translation"),
+        ),
+        "spectral": lambda: DCGAN(
+            (8, 8, 1), 2, filters=(4,), discriminator_normalization="spectral"
+        ),
+        "realnvp": lambda: RealNVP(
+            (8, 8, 1), scales=1, checkerboards=1, filters=2, blocks=1, dequantization="variational"
+        ),
+        "classifier": lambda: Classifier((8, 8, 1), 3, filters=(4, 4), dropout=0.0, mirror=True),
+    }
+    for name in sys.argv[1:]:
+        weights, losses = [], []
+        for strategy in (one, two):
+            keras.utils.set_random_seed(0)
+            with strategy.scope():
+                model = MODELS[name]()
+                model.compile(*(keras.optimizers.SGD(1e-2) for _ in model.optimizers()))
+            before = model.get_weights()
+            source = data.MemorySource(images, labels if model.num_classes else None)
+            losses.append(model.fit(source, batch_size=8, epochs=2, verbose=0).history)
+            weights.append(model.get_weights())
+            assert any((old != new).any() for old, new in zip(before, weights[-1])), name
+        for of_one, of_two in zip(*weights):
+            np.testing.assert_allclose(of_two, of_one, rtol=1e-4, atol=2e-6, err_msg=name)
+        for key in losses[0]:
+            np.testing.assert_allclose(losses[1][key], losses[0][key], rtol=1e-4, err_msg=name)
+"""
+)
 
-    images = np.random.default_rng(0).random((8, 4, 4, 1), dtype="float32")
-    data = tf.data.Dataset.from_tensor_slices(images).batch(8)
-    weights = []
-    mirrored = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-    for strategy in (tf.distribute.get_strategy(), mirrored):
-        keras.utils.set_random_seed(0)
-        with strategy.scope():
-            model = GAN(
-                (4, 4, 1), latent_dim=2, hidden=(), maxout=((3, 2),), dropout=(0.0, 0.0), ema=0.5
-            )
-            model.compile(
-                keras.optimizers.SGD(1e-2, momentum=0.5), keras.optimizers.SGD(1e-1, momentum=0.5)
-            )
-        # A kernel of zeros makes the gradients of both networks independent of the noise.
-        dense = model.generator.get_layer("dense_0")
-        dense.kernel.assign(np.zeros((2, 16)))
-        before = model.discriminator.get_weights()
-        model.fit(data, epochs=1, verbose=0)
-        weights.append([*model.discriminator.get_weights(), dense.bias.numpy()])
-        assert any((one != two).any() for one, two in zip(before, weights[-1]))
-        trainable = model.generator.trainable_variables
-        assert len(model.generator_optimizer.variables) == 2 + len(trainable)
-    for one, two in zip(*weights):
-        np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-6)
+# Also with arrays and the default optimizers, with dropout and after loading.
+IN_FIT = (
+    START
+    + """
+    images = np.random.default_rng(0).random((8, 8, 8, 1), dtype="float32")
+    with two.scope():
+        model = GAN((8, 8, 1), 2, hidden=(4,), maxout=((3, 2),))
+    model.fit(images, batch_size=8, epochs=2, verbose=0)
+    drawn = two.run(lambda: model.noise([4, 2], 0))
+    first, second = (part.numpy() for part in two.experimental_local_results(drawn))
+    assert not np.allclose(first, second)
+    np.testing.assert_array_equal(np.concatenate([first, second]), model.noise([8, 2], 0))
+    dropout = next(layer for layer in model.discriminator.layers if "dropout" in layer.name)
+    kept = two.run(lambda: dropout(tf.ones([4, 64]), training=True))
+    first, second = (part.numpy() for part in two.experimental_local_results(kept))
+    assert (first != second).any()
 
-    with strategy.scope():
-        # This model has the default optimizers and batch normalization.
-        model = DCGAN((8, 8, 1), latent_dim=2, filters=(4,), ema=0.5)
-    images = np.zeros((8, 8, 8, 1), "float32")
-    model.fit(tf.data.Dataset.from_tensor_slices(images).batch(8), epochs=2, verbose=0)
     model.save("model.keras")
-    loaded = keras.saving.load_model("model.keras")
-    assert int(loaded.discriminator_optimizer.iterations) == 2
-    for one, two in zip(model.generator_optimizer.variables, loaded.generator_optimizer.variables):
-        np.testing.assert_array_equal(one, two)
-"""
-
-FLOW = """
-    import keras, numpy as np, tensorflow as tf
-    cpu, half = tf.config.list_physical_devices("CPU")[0], tf.config.LogicalDeviceConfiguration()
-    tf.config.set_logical_device_configuration(cpu, [half, half])
-    from zoo.models import Glow
-    from zoo.models.flow.dequantization import Uniform
-
-    class Middle(Uniform):
-        def draw(self, shape, seed):
-            return tf.fill(shape, 0.5)
-
-    images = np.random.default_rng(0).random((8, 4, 4, 1), dtype="float32")
-    data = tf.data.Dataset.from_tensor_slices(images).batch(8)
-    weights, noise = [], []
-    mirrored = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-    sizes = {"steps": (1,), "filters": 2, "couplings": 1, "hidden": (3,)}
-    for strategy in (tf.distribute.get_strategy(), mirrored):
-        keras.utils.set_random_seed(0)
+    for strategy in (one, two):
         with strategy.scope():
-            model = Glow((4, 4, 1), **sizes, dequantization=Middle())
-            model.compile(keras.optimizers.SGD(1e-3))
-        before = model.get_weights()
-        model.fit(data, epochs=3, verbose=0)
-        assert bool(model.initialized.numpy())
-        weights.append(model.get_weights())
-        assert any((one != two).any() for one, two in zip(before, weights[-1]))
-        with strategy.scope():
-            usual = Glow((4, 4, 1), **sizes)
-        drawn = strategy.run(lambda: usual._noise(images[:4], step=0))
-        noise.append([tensor.numpy() for tensor in strategy.experimental_local_results(drawn)])
-    for one, two in zip(*weights):
-        np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-6)
-    assert len(noise[1]) == 2 and not np.allclose(*noise[1])
+            loaded = keras.saving.load_model("model.keras")
+        assert loaded.steps_done == 2
+        optimizers = (part.generator_optimizer.variables for part in (model, loaded))
+        for mine, theirs in zip(*optimizers):
+            np.testing.assert_array_equal(mine, theirs)
+    loaded.fit(data.MemorySource(images), batch_size=4, epochs=3, initial_epoch=1, verbose=0)
+    assert loaded.steps_done == 6
+    assert set(loaded.evaluate(data.MemorySource(images), verbose=0, return_dict=True))
+    try:
+        loaded.fit(data.MemorySource(images), batch_size=7, verbose=0)
+    except ValueError as error:
+        assert "batch_size must be a multiple of 2" in str(error)
+    else:
+        raise AssertionError
 """
+)
 
-SCRIPTS = {"variational": VARIATIONAL, "adversarial": ADVERSARIAL, "flow": FLOW}
 
-
-@pytest.mark.parametrize("script", SCRIPTS.values(), ids=SCRIPTS)
-def test_replicas_train_as_one_and_draw_noise_of_their_own(script, tmp_path):
+def run_script(script, tmp_path, *arguments):
     done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(script)],
+        [sys.executable, "-c", textwrap.dedent(script), *arguments],
         capture_output=True,
         text=True,
         cwd=tmp_path,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
     )
-    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("vae", "dcgan"),
+        pytest.param(
+            ("gan", "glow", "cvae", "wasserstein", "spectral", "realnvp", "classifier"),
+            marks=pytest.mark.nightly,
+        ),
+    ],
+    ids="-".join,
+)
+def test_two_replicas_train_as_one(names, tmp_path):
+    run_script(AS_ONE, tmp_path, *names)
+
+
+@pytest.mark.nightly
+def test_replicas_draw_different_noise_in_fit_and_continue_after_loading(tmp_path):
+    run_script(IN_FIT, tmp_path)

@@ -11,7 +11,7 @@ import tensorflow as tf
 from keras import ops
 
 from zoo.inference import methods, validation
-from zoo.models import batches, freezing, networks, precision
+from zoo.models import batches, freezing, networks, precision, replicas
 
 
 class ImageModel(methods.Conditional, keras.Model):
@@ -81,6 +81,12 @@ class ImageModel(methods.Conditional, keras.Model):
             one optimizer updates all variables once.
         """
         return {"optimizer": (1, self.trainable_variables)}
+
+    @property
+    def steps_done(self) -> int:
+        """Number of training steps so far."""
+        # A variable of several replicas cannot be converted to int directly.
+        return int(self.optimizer.iterations.numpy())
 
     @property
     def parameters(self) -> dict:
@@ -232,14 +238,18 @@ class ImageModel(methods.Conditional, keras.Model):
         weights follow Keras's reduction: the mean over a batch of weight times loss. In an
         adversarial model they apply to the terms of real images.
 
+        A model that was created in the scope of a ``tf.distribute`` strategy is trained on all of
+        its replicas, see ``zoo.models.replicas``. ``batch_size`` is that of the global batch.
+
         Raises:
             ValueError: If the images are not floating-point numbers in [0, 1] of the model's
                 ``image_shape``, if a conditional model is given no labels, or if weights do not
                 fit. The first batch is validated before training starts.
         """
-        given = _arguments(keras.Model.fit, self, args, kwargs)
-        given = batches.for_training(self, given)
+        arguments = _arguments(keras.Model.fit, self, args, kwargs)
+        given = batches.for_training(self, arguments)
         given.update(self._validated(given))
+        given.update(batches.on_replicas(self, arguments))
         if given.get("validation_data") is not None:
             given["validation_data"] = self._validated_validation_data(given)
         # The slots are created before the graph is traced: an error in the middle of tracing would
@@ -428,6 +438,12 @@ class ImageModel(methods.Conditional, keras.Model):
         alone = condition is None or not self.condition_spec()
         return self(x if alone else [x, condition], training=False)
 
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        """Does nothing, because the constructor builds the networks.
+
+        Keras would reduce a batch over the replicas, which fails with several workers.
+        """
+
     def track(self, *names):
         """Creates the metrics that ``report`` updates."""
         self._trackers = [keras.metrics.Mean(name=name) for name in names]
@@ -436,11 +452,11 @@ class ImageModel(methods.Conditional, keras.Model):
         """Updates the metrics with the values of a batch and returns {name: mean so far}."""
         for tracker, value in zip(self._trackers, values):
             tracker.update_state(value)
-        return {tracker.name: tracker.result() for tracker in self._trackers}
+        return {tracker.name: replicas.reducible(tracker.result()) for tracker in self._trackers}
 
     def scaled(self, loss, optimizer):
         """Scales a loss for mixed precision and for the sum of gradients over replicas."""
-        return optimizer.scale_loss(loss / tf.distribute.get_strategy().num_replicas_in_sync)
+        return optimizer.scale_loss(loss / replicas.count())
 
     def apply_gradients(self, tape, scaled_loss, optimizer, variables) -> None:
         """Updates variables by the gradients of a loss that ``scaled`` returned."""
@@ -449,9 +465,9 @@ class ImageModel(methods.Conditional, keras.Model):
     def noise_seed(self, step, *more):
         """Returns a seed of a training step for ``tf.random.stateless_…`` functions.
 
-        It depends on the model's seed, the step, the further numbers and the replica. A model that
-        was saved and loaded therefore continues with the same noise, and replicas draw different
-        noise.
+        It depends on the model's seed, the step and the further numbers. A model that was saved and
+        loaded therefore continues with the same noise. All replicas have the same seed, with which
+        the functions of ``zoo.models.replicas`` draw different numbers on each.
 
         Args:
             step: Number of the training step.
@@ -461,13 +477,17 @@ class ImageModel(methods.Conditional, keras.Model):
             int64 ``(2,)``.
         """
         seed = tf.stack([tf.cast(self.seed, tf.int64), tf.cast(step, tf.int64)])
-        for number in (*more, tf.distribute.get_replica_context().replica_id_in_sync_group):
+        # The last number, 0, keeps the noise of runs that earlier versions started.
+        for number in (*more, 0):
             seed = tf.random.fold_in(seed, tf.cast(number, tf.int64))
         return seed
 
     def noise(self, shape, step, *more):
-        """Draws standard normal noise with the seed ``noise_seed(step, *more)``."""
-        return self.to_float(tf.random.stateless_normal(shape, self.noise_seed(step, *more)))
+        """Draws standard normal noise with the seed ``noise_seed(step, *more)``.
+
+        The first axis of ``shape`` is that of the images of a batch.
+        """
+        return self.to_float(replicas.normal(shape, self.noise_seed(step, *more)))
 
 
 def num_classes_or_none(num_classes):

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from zoo import data
 from zoo.inference import validation
+from zoo.models import replicas
 
 IMAGES_IN_RANGE = (
     "Images must be in [0, 1]; received: a batch with other values. Divide 8-bit images by 255."
@@ -36,12 +37,48 @@ def for_training(model, given: dict) -> dict:
     if not isinstance(given.get("x"), data.Source):
         return given
     source, size = _source(model, given)
+    steps, start = _steps_and_start(model, given, source, size)
+    images = source.batches(size, model.seed, start).prefetch(2)
+    return _without_batch_size(given) | {"x": images, "steps_per_epoch": steps, "shuffle": False}
+
+
+def _steps_and_start(model, given, source, size):
     steps = given.get("steps_per_epoch")
     steps = source.steps_per_epoch(size) if steps is None else steps
     # A second ``fit`` continues with new epochs.
-    start = max(int(model.optimizer.iterations), (given.get("initial_epoch") or 0) * steps)
-    images = source.batches(size, model.seed, start).prefetch(2)
-    return _without_batch_size(given) | {"x": images, "steps_per_epoch": steps, "shuffle": False}
+    return steps, max(model.steps_done, (given.get("initial_epoch") or 0) * steps)
+
+
+def on_replicas(model, given: dict) -> dict:
+    """Divides the batches of a ``zoo.data.Source`` among the replicas of the model's strategy.
+
+    A global batch has the images of the same batch on one replica, of which the first replica gets
+    the first part, and so on. Each worker reads its own part alone.
+
+    Args:
+        model: The model.
+        given: Arguments of ``fit``.
+
+    Returns:
+        The argument ``x`` of Keras's ``fit``, or {} for one replica or other data, which Keras
+        divides itself.
+
+    Raises:
+        ValueError: If a batch cannot be divided equally.
+    """
+    strategy = model.distribute_strategy
+    if strategy.num_replicas_in_sync == 1 or not isinstance(given.get("x"), data.Source):
+        return {}
+    source, size = _source(model, given)
+    _, start = _steps_and_start(model, given, source, size)
+    each = replicas.size_of_each(size, strategy.num_replicas_in_sync)
+
+    def of_worker(context):
+        shard = (context.input_pipeline_id, context.num_input_pipelines)
+        images = source.batches(size, model.seed, start, shard)
+        return images.rebatch(each, drop_remainder=True).prefetch(2)
+
+    return {"x": strategy.distribute_datasets_from_function(of_worker)}
 
 
 def for_evaluation(model, given: dict) -> dict:
@@ -49,7 +86,11 @@ def for_evaluation(model, given: dict) -> dict:
     if not isinstance(given.get("x"), data.Source):
         return given
     source, size = _source(model, given)
-    return _without_batch_size(given) | {"x": source.batches(size).prefetch(2)}
+    options = tf.data.Options()
+    # Workers divide each batch. By default they would divide the files, perhaps unequally.
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
+    images = source.batches(size).prefetch(2).with_options(options)
+    return _without_batch_size(given) | {"x": images}
 
 
 def _source(model, given):

@@ -5,8 +5,9 @@ import tensorflow as tf
 from keras import layers, ops
 
 from zoo.inference import methods, validation
+from zoo.models import replicas
 from zoo.models.base import ImageModel
-from zoo.models.layers import Dropout
+from zoo.models.layers import Dropout, batch_normalization
 
 
 @keras.saving.register_keras_serializable("zoo")
@@ -132,9 +133,9 @@ def augment(images, shift: int, mirror: bool, seed):
         seed: int64 ``(2,)``.
     """
     n, width = tf.shape(images)[0], images.shape[2]
-    drawn = tf.random.stateless_uniform([3, n], seed)
-    right, down = tf.unstack(tf.floor(drawn[:2] * (2 * shift + 1)) - shift)
-    sign = tf.where(drawn[2] < 0.5, -1.0, 1.0) if mirror else tf.ones([n])
+    *shifts, turn = tf.unstack(replicas.uniform([n, 3], seed), axis=1)
+    right, down = (tf.floor(drawn * (2 * shift + 1)) - shift for drawn in shifts)
+    sign = tf.where(turn < 0.5, -1.0, 1.0) if mirror else tf.ones([n])
     first = right + tf.where(sign < 0, tf.cast(width - 1, tf.float32), 0.0)
     zero, one = tf.zeros([n]), tf.ones([n])
     # Pixel (x, y) of the result is pixel (sign x + first, y + down) of the image.
@@ -166,4 +167,4 @@ def _network(image_shape, num_classes, filters, dropout) -> keras.Model:
 
 def _normalized_convolution(x, size, strides=1):
     x = layers.Conv2D(size, 3, strides=strides, padding="same", use_bias=False)(x)
-    return layers.ReLU()(layers.BatchNormalization(momentum=0.9)(x))
+    return layers.ReLU()(batch_normalization(momentum=0.9)(x))

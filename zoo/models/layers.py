@@ -4,6 +4,8 @@ import keras
 import tensorflow as tf
 from keras import layers, ops
 
+from zoo.models import replicas
+
 
 @keras.saving.register_keras_serializable("zoo")
 class Center(layers.Layer):
@@ -93,9 +95,8 @@ class Dropout(layers.Dropout):
         """Sets random values to 0 and scales the others by 1 / (1 − rate), in training only."""
         if not training or self.rate == 0:
             return x
-        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
         seed = tf.random.fold_in(
-            tf.cast(self.seed_generator.next(), tf.int64), tf.cast(replica, tf.int64)
+            tf.cast(self.seed_generator.next(), tf.int64), tf.cast(replicas.index(), tf.int64)
         )
         keep = tf.random.stateless_uniform(tf.shape(x), seed) >= self.rate
         return tf.where(keep, x / (1 - self.rate), tf.zeros_like(x))
@@ -253,6 +254,15 @@ class Conv2DTranspose(layers.Conv2DTranspose):
     def get_config(self):
         """Returns the arguments of the constructor."""
         return super().get_config() | {"grid": self.grid}
+
+
+def batch_normalization(**settings):
+    """Returns a layer of batch normalization by the statistics of the global batch.
+
+    Args:
+        **settings: As in ``keras.layers.BatchNormalization``.
+    """
+    return layers.BatchNormalization(synchronized=replicas.count() > 1, **settings)
 
 
 def halves(output):

@@ -1,6 +1,7 @@
 """Folder of a training: its recipe, checkpoints, history and trained model."""
 
 import json
+import shutil
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -37,6 +38,14 @@ class Run:
         self.logs = self.folder / "logs"
         self.samples = self.folder / "samples"
         self._history = self.folder / "history.jsonl"
+
+    def copied(self, folder) -> "Run":
+        """Copies what a training continues from, if there is any, and returns the copy."""
+        copy = Run(folder)
+        for name in ("recipe", "checkpoint", "best", "_history"):
+            if getattr(self, name).exists():
+                shutil.copyfile(getattr(self, name), getattr(copy, name))
+        return copy
 
     def write_recipe(self, recipe: Recipe) -> None:
         """Writes the recipe, and makes the folder if there is none."""

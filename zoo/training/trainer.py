@@ -18,13 +18,15 @@ import tensorflow as tf
 import zoo.models
 from zoo import evaluation
 from zoo.catalog import nearest
+from zoo.models import replicas
 from zoo.models.base import ImageModel
 from zoo.models.precision import policy_scope
 from zoo.recipes import Recipe
-from zoo.training import timing
+from zoo.training import strategies, timing
 from zoo.training.callbacks import Checkpoint, KeepBest, Samples, StopIfDiverged, TimeLeft
 from zoo.training.run import Run
 from zoo.training.schedules import Cycles
+from zoo.training.strategies import plain_worker_errors
 from zoo.training.timing import STEPS_PER_EXECUTION
 from zoo.utils.atomic import plain_write_errors
 
@@ -132,6 +134,7 @@ def train(
     start: keras.Model | None = None,
     deadline: float | None = None,
     data_dir: str | None = None,
+    strategy: str | tf.distribute.Strategy | None = None,
     verbose="auto",
 ) -> keras.Model:
     """Trains a recipe, with a checkpoint after each epoch.
@@ -147,6 +150,9 @@ def train(
         deadline: Time of ``time.monotonic()`` by which the training ends. The steps are timed, and
             the recipe gets as many as fit. Defaults to None, the steps of the recipe.
         data_dir: Folder in which tensorflow-datasets keeps its data.
+        strategy: "mirrored" or "multi-worker", see ``zoo.training.strategies``, or a strategy. The
+            batch of the recipe is divided among all replicas. Of several workers only the chief
+            writes to ``run_dir``, which all of them read. Defaults to None, one device.
         verbose: As in ``keras.Model.fit``.
 
     Returns:
@@ -155,19 +161,39 @@ def train(
     Raises:
         FileNotFoundError: If there is no run to resume, or no data.
         FileExistsError: If the folder holds a run and ``resume`` is False.
-        ValueError: If the run is of another recipe, or the recipe cannot be built.
+        ValueError: If the run is of another recipe, or the recipe cannot be built or divided among
+            the replicas, or several workers are given a deadline.
         FloatingPointError: If the loss is no longer a finite number.
+        ConnectionError: If another worker has stopped.
     """
-    run = Run(run_dir)
+    run, strategy = Run(run_dir), strategies.get(strategy)
     if resume:
         run.check_continues(recipe)
     elif run.recipe.exists():
         raise FileExistsError(
             f"{run.folder} holds a run: continue it with --resume, or name another --run-dir."
         )
-    with policy_scope(recipe.precision):
-        Training(recipe, run, data_dir, start, deadline, verbose).run_to_the_end(resume)
-    return run.trained_model()
+    replicas.size_of_each(recipe.batch_size, strategy.num_replicas_in_sync)
+    if deadline is not None and len(strategies.workers(strategy)) > 1:
+        raise ValueError("deadline must be None for several workers, whose clocks differ.")
+    with policy_scope(recipe.precision), _own(run, strategy) as run, plain_worker_errors():
+        training = Training(recipe, run, data_dir, start, deadline, strategy, verbose)
+        training.run_to_the_end(resume)
+        strategies.wait_for_all(strategy)
+        return run.trained_model()
+
+
+@contextmanager
+def _own(run: Run, strategy):
+    """Yields the run of the chief, and a temporary copy of it for any other worker.
+
+    All workers do the same, because saving and measuring a model may need the others.
+    """
+    if strategies.is_chief(strategy):
+        yield run
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        yield run.copied(folder)
 
 
 class Training:
@@ -179,11 +205,13 @@ class Training:
         data_dir: Folder in which tensorflow-datasets keeps its data.
         start: As in ``train``.
         deadline: As in ``train``.
+        strategy: Strategy of ``tf.distribute``.
         verbose: As in ``train``.
     """
 
-    def __init__(self, recipe: Recipe, run: Run, data_dir, start, deadline, verbose):
-        self.run, self.start, self.deadline, self.verbose = run, start, deadline, verbose
+    def __init__(self, recipe: Recipe, run: Run, data_dir, start, deadline, strategy, verbose):
+        self.run, self.start, self.deadline = run, start, deadline
+        self.strategy, self.verbose = strategy, verbose
         # The values outside the cycles that change them.
         changed = {name for _, _, changes in recipe.cycles for name in changes}
         self.defaults = {name: _argument(recipe, name) for name in changed}
@@ -211,7 +239,8 @@ class Training:
 
     def _timed(self, recipe):
         """Returns a recipe with the steps that fit until the deadline."""
-        model = build(recipe, STEPS_PER_EXECUTION)
+        with self.strategy.scope():
+            model = build(recipe, STEPS_PER_EXECUTION)
         settings = {"batch_size": recipe.batch_size, "verbose": 0}
         # The first execution is traced, which takes longer.
         model.fit(self.source, steps_per_epoch=STEPS_PER_EXECUTION, **settings)
@@ -230,7 +259,7 @@ class Training:
     def run_to_the_end(self, resume: bool) -> None:
         """Trains the epochs that are left and writes the trained model."""
         model = self._model(resume)
-        done, end = int(model.optimizer.iterations) // self.steps, 0
+        done, end = model.steps_done // self.steps, 0
         if done < self.recipe.epochs:
             self.run.model.unlink(missing_ok=True)  # It is of a shorter recipe.
         self.run.write_recipe(self.recipe)
@@ -241,7 +270,7 @@ class Training:
             if done < end:
                 _set(model, self.defaults | changes)
                 self._fit(model, done, end)
-                done = int(model.optimizer.iterations) // self.steps
+                done = model.steps_done // self.steps
             if done < end:  # The deadline has passed.
                 self.recipe = timing.cut(self.recipe, done)
                 self.run.write_recipe(self.recipe)
@@ -255,13 +284,15 @@ class Training:
 
     def _model(self, resume):
         if not (resume and self.run.checkpoint.exists()):
-            model = build(self.recipe, self.steps)
+            with self.strategy.scope():
+                model = build(self.recipe, self.steps)
             if self.start is None:
                 model.adapt(self.images)
             else:
                 copy_weights(self.start, model)
             return model
-        model = keras.saving.load_model(self.run.checkpoint)
+        with self.strategy.scope():
+            model = keras.saving.load_model(self.run.checkpoint)
         # The checkpoint's schedules end where the run ended before.
         for name, schedule in schedules(self.recipe, model, self.steps).items():
             getattr(model, name).learning_rate = schedule

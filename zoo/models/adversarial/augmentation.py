@@ -8,11 +8,13 @@ through each operation.
 
 import tensorflow as tf
 
+from zoo.models import replicas
+
 
 def _uniform(images, seed, low, high):
     """Returns a number for each image, ``(n, 1, 1, 1)``."""
     shape = [tf.shape(images)[0], 1, 1, 1]
-    return tf.random.stateless_uniform(shape, seed, low, high, dtype=images.dtype)
+    return replicas.uniform(shape, seed, low, high, images.dtype)
 
 
 def color(images, seed):
@@ -37,9 +39,7 @@ def translation(images, seed):
         most = size // 8
         paddings = [[0, 0], [0, 0], [0, 0], [0, 0]]
         paddings[axis] = [most, most]
-        start = tf.random.stateless_uniform(
-            [tf.shape(images)[0], 1], one, 0, 2 * most + 1, dtype=tf.int32
-        )
+        start = replicas.integers([tf.shape(images)[0], 1], one, 0, 2 * most + 1)
         rows = start + tf.range(size)[None]
         images = tf.gather(tf.pad(images, paddings), rows, axis=axis, batch_dims=1)
     return images
@@ -53,9 +53,8 @@ def cutout(images, seed):
     inside = True
     for axis, one in zip((1, 2), tf.unstack(tf.random.experimental.stateless_split(seed, 2))):
         size = images.shape[axis]
-        start = tf.random.stateless_uniform(
-            [tf.shape(images)[0], 1, 1, 1], one, -(size // 4), size - size // 4 + 1, dtype=tf.int32
-        )
+        each = [tf.shape(images)[0], 1, 1, 1]
+        start = replicas.integers(each, one, -(size // 4), size - size // 4 + 1)
         shape = [1, 1, 1, 1]
         shape[axis] = size
         place = tf.reshape(tf.range(size), shape)

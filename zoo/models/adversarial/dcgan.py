@@ -8,10 +8,8 @@ from keras import layers, ops
 from zoo.inference import validation
 from zoo.models.adversarial.model import AdversarialModel
 from zoo.models.generative import dimensions
-from zoo.models.layers import Conv2DTranspose, OneHot, SpectralConv2D
+from zoo.models.layers import Conv2DTranspose, OneHot, SpectralConv2D, batch_normalization
 
-# Initializer of every weight, section 4 of the paper.
-NORMAL = keras.initializers.RandomNormal(0.0, 0.02)
 # These weights give activations of a small variance, compared with which Keras's default of 1e-3
 # would be large.
 EPSILON = 1e-5
@@ -142,6 +140,14 @@ class DCGAN(AdversarialModel):
         }
 
 
+def _normal():
+    """Returns a new initializer of weights, section 4 of the paper.
+
+    One initializer gives equal values to all weights of one shape.
+    """
+    return keras.initializers.RandomNormal(0.0, 0.02)
+
+
 def _default_filters(image_shape):
     stages = math.ceil(math.log2(min(image_shape[:2]) / 4))
     return tuple(128 * 2**i for i in reversed(range(stages)))
@@ -174,9 +180,9 @@ def _shift(x, one_hot, name):
     """Adds to each channel a number that depends on the label, if there is a label."""
     if one_hot is None:
         return x
-    return x + layers.Conv2D(x.shape[-1], 1, use_bias=False, kernel_initializer=NORMAL, name=name)(
-        one_hot
-    )
+    return x + layers.Conv2D(
+        x.shape[-1], 1, use_bias=False, kernel_initializer=_normal(), name=name
+    )(one_hot)
 
 
 def _generator(grids, channels, latent_dim, filters, kernel_size, num_classes):
@@ -187,17 +193,17 @@ def _generator(grids, channels, latent_dim, filters, kernel_size, num_classes):
     project = {
         "strides": grids[0],
         "use_bias": False,
-        "kernel_initializer": NORMAL,
+        "kernel_initializer": _normal(),
         "name": "project",
     }
     x = Conv2DTranspose(filters[0], grids[0], grids[0], **project)(x)
     for i, (size, grid) in enumerate(zip((*filters[1:], channels), grids[1:])):
-        x = layers.ReLU()(layers.BatchNormalization(epsilon=EPSILON, name=f"normalize_{i}")(x))
+        x = layers.ReLU()(batch_normalization(epsilon=EPSILON, name=f"normalize_{i}")(x))
         last = i == len(filters) - 1
         settings = {
             "strides": 2,
             "use_bias": last,
-            "kernel_initializer": NORMAL,
+            "kernel_initializer": _normal(),
             "name": f"conv_{i}",
         }
         x = _shift(Conv2DTranspose(size, kernel_size, grid, **settings)(x), one_hot, f"shift_{i}")
@@ -208,7 +214,7 @@ def _generator(grids, channels, latent_dim, filters, kernel_size, num_classes):
 
 def _discriminator(image_shape, filters, kernel_size, num_classes, normalization):
     convolution = SpectralConv2D if normalization == "spectral" else layers.Conv2D
-    normalize = {"batch": layers.BatchNormalization, "layer": layers.LayerNormalization}.get(
+    normalize = {"batch": batch_normalization, "layer": layers.LayerNormalization}.get(
         normalization
     )
     images = keras.Input(image_shape, name="images")
@@ -218,7 +224,7 @@ def _discriminator(image_shape, filters, kernel_size, num_classes, normalization
         # A normalization layer has its own bias.
         settings = {
             "use_bias": i == 0 or normalize is None,
-            "kernel_initializer": NORMAL,
+            "kernel_initializer": _normal(),
             "name": f"conv_{i}",
         }
         x = convolution(size, kernel_size, strides=2, padding="same", **settings)(x)
@@ -226,7 +232,7 @@ def _discriminator(image_shape, filters, kernel_size, num_classes, normalization
         if i and normalize:
             x = normalize(epsilon=EPSILON, name=f"normalize_{i}")(x)
         x = layers.LeakyReLU(0.2)(x)
-    x = convolution(num_classes or 1, x.shape[1:3], kernel_initializer=NORMAL, name="output")(x)
+    x = convolution(num_classes or 1, x.shape[1:3], kernel_initializer=_normal(), name="output")(x)
     x = x if one_hot is None else ops.sum(x * one_hot, axis=-1)
     outputs = layers.Reshape((), dtype=keras.config.floatx())(x)
     return keras.Model([images, *label] if label else images, outputs, name="discriminator")

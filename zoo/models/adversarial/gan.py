@@ -119,17 +119,21 @@ def _label_input(num_classes):
     return [label], lambda x: layers.Concatenate()([x, one_hot])
 
 
+def _uniform(bound):
+    """Returns a new initializer, because one gives equal values to all weights of one shape."""
+    return keras.initializers.RandomUniform(-bound, bound)
+
+
 def _generator(image_shape, latent_dim, hidden, num_classes):
-    initializer = keras.initializers.RandomUniform(-0.05, 0.05)
     z = keras.Input((latent_dim,), name="z")
     label, with_label = _label_input(num_classes)
     x = z
     for i, size in enumerate(hidden):
-        x = layers.Dense(size, "relu", kernel_initializer=initializer, name=f"dense_{i}")(
+        x = layers.Dense(size, "relu", kernel_initializer=_uniform(0.05), name=f"dense_{i}")(
             with_label(x)
         )
     x = layers.Dense(
-        math.prod(image_shape), kernel_initializer=initializer, name=f"dense_{len(hidden)}"
+        math.prod(image_shape), kernel_initializer=_uniform(0.05), name=f"dense_{len(hidden)}"
     )(with_label(x))
     x = layers.Activation("sigmoid", dtype=keras.config.floatx())(x)
     return keras.Model(
@@ -138,13 +142,14 @@ def _generator(image_shape, latent_dim, hidden, num_classes):
 
 
 def _discriminator(image_shape, maxout, dropout, num_classes):
-    initializer = keras.initializers.RandomUniform(-0.005, 0.005)
     images = keras.Input(image_shape, name="images")
     label, with_label = _label_input(num_classes)
     x = Dropout(dropout[0])(layers.Flatten()(images))
     for i, (units, pieces) in enumerate(maxout):
-        x = Maxout(units, pieces, kernel_initializer=initializer, name=f"maxout_{i}")(with_label(x))
+        x = Maxout(units, pieces, kernel_initializer=_uniform(0.005), name=f"maxout_{i}")(
+            with_label(x)
+        )
         x = Dropout(dropout[1])(x)
-    x = layers.Dense(1, kernel_initializer=initializer, name="output")(with_label(x))
+    x = layers.Dense(1, kernel_initializer=_uniform(0.005), name="output")(with_label(x))
     outputs = layers.Reshape((), dtype=keras.config.floatx())(x)
     return keras.Model([images, *label] if label else images, outputs, name="discriminator")

@@ -20,7 +20,7 @@ import keras
 import tensorflow as tf
 from keras import layers, ops
 
-from zoo.models import choices
+from zoo.models import choices, replicas
 
 
 class Losses(NamedTuple):
@@ -54,7 +54,7 @@ class Objective(choices.Configurable):
                 ``(n,)``. The labels of the batch are bound to it.
             real: float32 images ``(n, height, width, channels)`` of the data.
             generated: float32 images ``(n, height, width, channels)`` of the generator.
-            seed: int64 ``(2,)`` for random numbers of ``tf.random.stateless_…``.
+            seed: int64 ``(2,)`` for random numbers of ``zoo.models.replicas``.
         """
         raise NotImplementedError
 
@@ -196,7 +196,7 @@ class Wasserstein(Objective):
 
         x̂ is drawn uniformly from the line between x and G(z).
         """
-        weight = tf.random.stateless_uniform([tf.shape(real)[0], 1, 1, 1], seed, dtype=real.dtype)
+        weight = replicas.uniform([tf.shape(real)[0], 1, 1, 1], seed, dtype=real.dtype)
         points = weight * real + (1 - weight) * generated
         with tf.GradientTape() as tape:
             tape.watch(points)

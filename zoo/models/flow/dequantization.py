@@ -8,11 +8,10 @@ import functools
 import math
 
 import keras
-import tensorflow as tf
 from keras import layers, ops
 
 from zoo.inference.methods import LEVELS
-from zoo.models import bijections, choices
+from zoo.models import bijections, choices, replicas
 
 
 def dequantized(images, u):
@@ -43,7 +42,7 @@ class Dequantization(layers.Layer):
 
         Args:
             shape: Shape of a batch of images.
-            seed: int32 or int64 ``(2,)``, as in ``tf.random.stateless_normal``.
+            seed: int32 or int64 ``(2,)``, for random numbers of ``zoo.models.replicas``.
         """
         raise NotImplementedError
 
@@ -74,7 +73,7 @@ class Uniform(Dequantization):
 
     def draw(self, shape, seed):
         """Draws the noise, which is uniform in (0, 1): 0 has no logit."""
-        return tf.random.stateless_uniform(shape, seed, 2.0**-24, 1 - 2.0**-24)
+        return replicas.uniform(shape, seed, 2.0**-24, 1 - 2.0**-24)
 
     def call(self, images, noise, training=False):
         """Returns the noise and log q = 0."""
@@ -111,7 +110,7 @@ class Variational(Dequantization):
 
     def draw(self, shape, seed):
         """Draws the noise, which is standard normal."""
-        return tf.random.stateless_normal(shape, seed)
+        return replicas.normal(shape, seed)
 
     def call(self, images, noise, training=False):
         """Computes u and log q(u | image) = log N(noise; 0, I) − log |det ∂u / ∂noise|."""

@@ -456,4 +456,5 @@ class VariationalModel(
         )
 
     def _noise(self, images, step):
-        return self.noise([self.importance_samples, tf.shape(images)[0], self.latent_dim], step)
+        shape = [tf.shape(images)[0], self.importance_samples, self.latent_dim]
+        return ops.transpose(self.noise(shape, step), (1, 0, 2))
