@@ -5,9 +5,9 @@ logical devices in one process or two worker processes compute half of it each. 
 bandwidth are those of an all-reduce between the two processes, over the loopback interface of this
 machine. ``--latency`` and ``--bandwidth`` set those of a network.
 
-For the estimate, each worker computes a batch as large as that of the recipe, alone on its machine:
-t(N) = t(1) + a (2 (N − 1) latency + 2 (N − 1) / N · s / bandwidth), where s is the size of the
-gradients of an all-reduce, and a is the number of updates, with one all-reduce each, in a step.
+For the estimate, each worker computes a batch of the size of the recipe, alone on its machine:
+t(N) = t(1) + 2 (N − 1) a · latency + 2 (N − 1) / N · s / bandwidth, where a is the number of
+updates in a step, with an all-reduce each, and s is the size of all their gradients.
 """
 
 import argparse

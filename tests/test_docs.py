@@ -38,6 +38,7 @@ PARSED = (
     "zoo serve",
     "zoo reproduce",
     "zoo train classifier_mnist",
+    "zoo train dcgan_mnist --strategy",
 )
 
 
