@@ -96,6 +96,14 @@ IN_FIT = (
     loaded.fit(data.MemorySource(images), batch_size=4, epochs=3, initial_epoch=1, verbose=0)
     assert loaded.steps_done == 6
     assert set(loaded.evaluate(data.MemorySource(images), verbose=0, return_dict=True))
+
+    with two.scope():
+        vae = VAE((8, 8, 1), 2, hidden=(3,))
+    for _ in range(2):
+        vae.fit(data.MemorySource(images), batch_size=4, verbose=0)
+        vae.fit_prior(images, epochs=1, verbose=0)
+    assert vae.has("prior")
+
     try:
         loaded.fit(data.MemorySource(images), batch_size=7, verbose=0)
     except ValueError as error:

@@ -1,10 +1,13 @@
 """Tests of the random numbers of replicas, against those of TensorFlow for the whole batch."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from zoo.models import DCGAN, GAN, replicas
+from zoo import data
+from zoo.models import DCGAN, GAN, batches, replicas
 
 SEED = (3, 2**40)
 DRAWS = {
@@ -30,6 +33,44 @@ def test_replicas_draw_the_integers_of_the_global_batch(monkeypatch):
     whole = tf.random.stateless_uniform([6, 5], SEED, -3, 4, dtype=tf.int32)
     monkeypatch.setattr(replicas, "index", lambda: 1)
     np.testing.assert_array_equal(replicas.integers([3, 5], SEED, -3, 4), whole[3:])
+
+
+class Recorded(data.MemorySource):
+    """Source that keeps the shards that are read."""
+
+    shards = ()
+
+    def batches(self, batch_size, seed=None, start_step=0, shard=(0, 1)):
+        self.shards += (shard,)
+        return super().batches(batch_size, seed, start_step, shard)
+
+
+def test_workers_read_their_own_shards_of_the_global_batches():
+    source = Recorded(np.arange(40, dtype="uint8").reshape(40, 1, 1, 1))
+    parts = []
+    strategy = SimpleNamespace(
+        num_replicas_in_sync=4,
+        distribute_datasets_from_function=lambda of_worker: parts.extend(
+            of_worker(tf.distribute.InputContext(2, i, 4)) for i in range(2)
+        ),
+    )
+    model = SimpleNamespace(
+        distribute_strategy=strategy,
+        seed=3,
+        steps_done=4,
+        image_shape=(1, 1, 1),
+        condition_at=None,
+        num_classes=None,
+    )
+    batches.on_replicas(model, {"x": source, "batch_size": 8})
+    assert source.shards == ((0, 2), (1, 2))
+    # Each of the two replicas of a worker takes the next element in turn.
+    readers = [part.take(12).as_numpy_iterator() for part in parts]
+    whole = source.batches(8, seed=3, start_step=4).take(6).as_numpy_iterator()
+    for batch in whole:
+        pieces = [next(reader) for reader in readers for _ in range(2)]
+        assert [len(piece) for piece in pieces] == [2] * 4
+        np.testing.assert_array_equal(np.concatenate(pieces), batch)
 
 
 def test_a_global_batch_is_divided_equally():

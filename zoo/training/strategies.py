@@ -152,7 +152,7 @@ def is_chief(strategy: tf.distribute.Strategy) -> bool:
 def wait_for_all(strategy: tf.distribute.Strategy) -> None:
     """Waits until all workers of a strategy have called this function."""
     if len(workers(strategy)) > 1:
-        strategy.reduce("SUM", strategy.run(lambda: tf.constant(1)), axis=None)
+        strategy.reduce("SUM", strategy.run(lambda: tf.constant(1.0)), axis=None)
 
 
 @contextlib.contextmanager

@@ -183,9 +183,10 @@ class VariationalModel(
         Raises:
             ValueError: As ``fit``.
         """
-        training = PriorTraining(self, settings.pop("prior", None))
-        history = training.fit_for(images, labels, epochs, settings)
-        self._set_prior(training.prior)
+        with self.distribute_strategy.scope():
+            training = PriorTraining(self, settings.pop("prior", None))
+            history = training.fit_for(images, labels, epochs, settings)
+            self._set_prior(training.prior)
         return history
 
     def _set_prior(self, prior):
