@@ -337,20 +337,14 @@ def train(
     read = recipes.read if is_file else recipes.named
     named = None if of_family else read(name)
     _check_options(of_family, data, resume, start, pictures)
-    if minutes and (epochs or resume or dry_run):
-        raise click.UsageError("--minutes cannot be combined with --epochs, --resume or --dry-run.")
-    if minutes and strategy == "multi-worker":
-        raise click.UsageError(
-            "--minutes cannot be combined with --strategy multi-worker, because the clocks of the "
-            "workers differ."
-        )
+    if minutes:
+        _check_minutes(epochs or resume or dry_run, strategy)
     run_dir = Path(run_dir or _default_run(Path(name).stem if is_file else name, data))
     if resume:
         family = named.family if named else recipes.FAMILIES[name].name
         recipe = continued(family, run_dir, epochs, settings, data)
     elif not dry_run:
         _check_new(run_dir)
-    # Several workers wait for each other here, so that none writes before all have read.
     strategy = None if dry_run else started_strategy(strategy)
     if not resume:
         recipe = _on_pictures(named or name, data, data_dir, pictures) if data else named
@@ -360,6 +354,21 @@ def train(
     if dry_run:
         click.echo(recipe.to_json(), nl=False)
         return
+    deadline = started + 60 * minutes if minutes else None
+    run_training(
+        recipe, run_dir, resume=resume, deadline=deadline, data_dir=data_dir, strategy=strategy
+    )
+
+
+def run_training(recipe, run_dir, *, strategy, **settings):
+    """Trains a recipe and prints the path of the model. Of several workers only the chief prints.
+
+    Args:
+        recipe: The recipe.
+        run_dir: Folder of the run.
+        strategy: Result of ``started_strategy``.
+        **settings: As in ``zoo.training.train``.
+    """
     with quiet():
         from zoo import training
 
@@ -367,22 +376,25 @@ def train(
         if recipe.start and not run.checkpoint.exists():
             model = loading.find(recipe.start).load("keras")
     is_chief = strategy is None or training.strategies.is_chief(strategy)
+    verbose = 1 if sys.stdout.isatty() else 2
     training.train(
         recipe,
         run_dir,
-        resume=resume,
         start=model,
-        deadline=started + 60 * minutes if minutes else None,
-        data_dir=data_dir,
         strategy=strategy,
-        verbose=(1 if sys.stdout.isatty() else 2) if is_chief else 0,
+        verbose=verbose if is_chief else 0,
+        **settings,
     )
     if is_chief:
         click.echo(f"Trained: {run.model}")
 
 
 def started_strategy(name):
-    """Returns the strategy of a name, or None. Several workers wait until all have started."""
+    """Returns the strategy of a name, or None.
+
+    Several workers wait for each other here, so that none writes to the folder of the run before
+    all have looked into it.
+    """
     if name is None:
         return None
     with quiet():
@@ -396,6 +408,17 @@ def started_strategy(name):
         )
     with quiet():
         return strategies.get(name)
+
+
+def _check_minutes(others, strategy):
+    """Validates that no option contradicts ``--minutes``."""
+    if others:
+        raise click.UsageError("--minutes cannot be combined with --epochs, --resume or --dry-run.")
+    if strategy == "multi-worker":
+        raise click.UsageError(
+            "--minutes cannot be combined with --strategy multi-worker, because the clocks of the "
+            "workers differ."
+        )
 
 
 def _check_new(run_dir):
