@@ -250,6 +250,7 @@ class ImageModel(methods.Conditional, keras.Model):
         given = batches.for_training(self, arguments)
         given.update(self._validated(given))
         given.update(batches.on_replicas(self, arguments))
+        self._run_single_steps_on_replicas()
         if given.get("validation_data") is not None:
             given["validation_data"] = self._validated_validation_data(given)
         # The slots are created before the graph is traced: an error in the middle of tracing would
@@ -266,6 +267,7 @@ class ImageModel(methods.Conditional, keras.Model):
             ValueError: As ``fit``.
         """
         given = batches.for_evaluation(self, _arguments(keras.Model.evaluate, self, args, kwargs))
+        self._run_single_steps_on_replicas()
         # ``fit`` calls with this argument, and has validated the data before.
         if "_use_cached_eval_dataset" not in kwargs:
             given.update(self._validated(given))
@@ -307,6 +309,11 @@ class ImageModel(methods.Conditional, keras.Model):
         self._validated({"x": x, "y": y, "sample_weight": sample_weight})
         with batches.plain_errors():
             return super().test_on_batch(x, y, sample_weight, **kwargs)
+
+    def _run_single_steps_on_replicas(self):
+        """Sets ``steps_per_execution`` to 1 under a strategy, where Keras fails with more."""
+        if self._distribute_strategy is not None:
+            self.steps_per_execution = 1
 
     def _validated_validation_data(self, given):
         """Validates ``validation_data`` of ``fit`` and returns it in the form that Keras takes."""

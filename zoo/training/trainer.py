@@ -283,13 +283,6 @@ class Training:
         self.run.save(trained, self.run.model)
 
     def _model(self, resume):
-        model = self._built_or_loaded(resume)
-        # Keras cannot run several steps at once with several workers.
-        if len(strategies.workers(self.strategy)) > 1:
-            model.steps_per_execution = 1
-        return model
-
-    def _built_or_loaded(self, resume):
         if not (resume and self.run.checkpoint.exists()):
             with self.strategy.scope():
                 model = build(self.recipe, self.steps)
