@@ -38,7 +38,7 @@ AS_ONE = (
         ),
         "wasserstein": lambda: DCGAN(
             (8, 8, 1), 2, filters=(4, 4), num_classes=3, objective="wasserstein",
-            discriminator_normalization="layer", instance_noise=0.1, ema=0.5,
+            discriminator_normalization=None, instance_noise=0.1, ema=0.5,
             augmentations=("color", "cutout", "flip", "translation"),
         ),
         "spectral": lambda: DCGAN(
@@ -50,12 +50,14 @@ AS_ONE = (
         "classifier": lambda: Classifier((8, 8, 1), 3, filters=(4, 4), dropout=0.0, mirror=True),
     }
     for name in sys.argv[1:]:
+        # The gradient of a gradient penalty increases rounding errors.
+        rate = 1e-4 if name == "wasserstein" else 1e-2
         weights, losses = [], []
         for strategy in (one, two):
             keras.utils.set_random_seed(0)
             with strategy.scope():
                 model = MODELS[name]()
-                model.compile(*(keras.optimizers.SGD(1e-2) for _ in model.optimizers()))
+                model.compile(*(keras.optimizers.SGD(rate) for _ in model.optimizers()))
             before = model.get_weights()
             source = data.MemorySource(images, labels if model.num_classes else None)
             losses.append(model.fit(source, batch_size=8, epochs=2, verbose=0).history)
@@ -125,15 +127,12 @@ def run_script(script, tmp_path, *arguments):
     assert done.returncode == 0, done.stderr[-3000:]
 
 
+OTHERS = ("gan", "glow", "cvae", "wasserstein", "spectral", "realnvp", "classifier")
+
+
 @pytest.mark.parametrize(
     "names",
-    [
-        ("vae", "dcgan"),
-        pytest.param(
-            ("gan", "glow", "cvae", "wasserstein", "spectral", "realnvp", "classifier"),
-            marks=pytest.mark.nightly,
-        ),
-    ],
+    [("vae", "dcgan"), *(pytest.param((name,), marks=pytest.mark.nightly) for name in OTHERS)],
     ids="-".join,
 )
 def test_two_replicas_train_as_one(names, tmp_path):
