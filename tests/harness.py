@@ -14,6 +14,8 @@ from zoo.models import CVAE, DCGAN, GAN, VAE, Glow, RealNVP
 
 SMOOTHED = {"class_name": "non_saturating", "config": {"label_smoothing": 0.1}}
 
+ATTRIBUTES = {"parity": ["even", "odd"], "size": ["small", "medium", "large"]}
+
 VARIATIONAL = {
     "vae_dense": lambda: VAE(latent_dim=4, hidden=(16,)),
     "vae_convolutional": lambda: VAE(
@@ -31,6 +33,13 @@ VARIATIONAL = {
     ),
     "cvae_patch": lambda: CVAE(
         latent_dim=4, hidden=(16,), condition_shape=(14, 14, 1), condition_at=(14, 0)
+    ),
+    "cvae_attributes": lambda: CVAE(
+        latent_dim=4,
+        hidden=(16,),
+        filters=(4,),
+        attributes=ATTRIBUTES,
+        prior={"class_name": "flow", "config": {"couplings": 2, "hidden": (8,)}},
     ),
     "cvae_flow": lambda: CVAE(
         latent_dim=4,
@@ -78,7 +87,14 @@ def condition_column(model, images, labels):
     """Returns a tuple of the condition that the model's data set holds, or an empty tuple."""
     if model.num_classes:
         return (labels,)
+    if model.attributes:
+        return (attributes_of(labels),)
     return (images[:, 14:, :14],) if model.condition_shape else ()
+
+
+def attributes_of(labels):
+    """Returns the values of ``ATTRIBUTES`` of digits, int32 ``(n, 2)``."""
+    return np.int32(np.stack([labels % 2, labels // 4], axis=-1))
 
 
 def conditioning(model, images, labels) -> dict:
@@ -260,7 +276,7 @@ def check_runtimes(model, images, labels, folder):
     for name in {"sample", "decode", "encode", "reconstruct"} & set(inputs):
         for output, value in served(name, inputs[name]).items():
             np.testing.assert_allclose(value, expected[name][output], rtol=0, atol=1e-5)
-    source = MemorySource(images, labels)
+    source = MemorySource(images, *condition_column(model, images, labels))
     samples = calibration.samples(model, source) if model.has_int8 else None
     for precision in tflite.PRECISIONS if model.has_int8 else ("float32", "float16"):
         path = folder / "model.tflite"

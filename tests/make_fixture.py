@@ -23,11 +23,12 @@ def cut(source: Path, target: Path) -> None:
     shutil.copy(source / "features.json", target)
     info = json.loads((source / "dataset_info.json").read_text())
     for split in info["splits"]:
-        (file,) = source.glob(f"*-{split['name']}.tfrecord-00000-of-00001")
+        (file,) = source.glob(f"*-{split['name']}.tfrecord-00000-of-*")
         records = list(
             tf.data.TFRecordDataset(str(file)).take(SPLITS[split["name"]]).as_numpy_iterator()
         )
-        with tf.io.TFRecordWriter(str(target / file.name)) as writer:
+        name = f"{file.name.rpartition('-of-')[0]}-of-00001"
+        with tf.io.TFRecordWriter(str(target / name)) as writer:
             for record in records:
                 writer.write(record)
         split["shardLengths"] = [str(len(records))]
@@ -37,5 +38,6 @@ def cut(source: Path, target: Path) -> None:
 
 if __name__ == "__main__":
     shutil.rmtree(TARGET, ignore_errors=True)
-    for path in Path(sys.argv[1]).glob("*mnist/*"):
-        cut(path, TARGET / path.parent.name / path.name)
+    folder = Path(sys.argv[1])
+    for path in [*folder.glob("*mnist/*"), *folder.glob("avatars/[!.]*/*")]:
+        cut(path, TARGET / path.relative_to(folder))

@@ -314,7 +314,7 @@ def test_a_shard_has_at_most_64_mebibytes_even_of_noise(shape, rng, tmp_path):
     n = 10**7
     png = tf.io.encode_png(rng.integers(256, size=shape, dtype=np.uint8)).numpy()
     with tf.io.TFRecordWriter(str(tmp_path / "x")) as writer:
-        writer.write(generate.serialized(png, 9))
+        writer.write(generate.serialized(png, {"label": 9}))
     record = (tmp_path / "x").stat().st_size
     shards = generate.default_shards(n, shape)
     assert record * -(-n // shards) <= 64 * 2**20

@@ -41,8 +41,10 @@ class Card:
         image_shape: (height, width, channels).
         num_classes: Number of labels, or None if the model is not conditional on a label.
         tags: Words that describe the model, for example "variational" or "baseline".
-        condition: {"shape", "at"} of the tensor that the model is conditional on; "at" is (row,
-            column) if it is a part of the image. None if the model is not conditional on a tensor.
+        condition: {"shape", "at", "attributes"} of the tensor that the model is conditional on;
+            "at" is (row, column) if it is a part of the image, and "attributes" is {attribute:
+            names of its values} if it consists of the numbers of these values. None if the model is
+            not conditional on a tensor. That of a classifier of attributes describes its labels.
         signatures: {name: {"inputs" or "outputs": {name: {"dtype", "shape"}}}} of the SavedModel,
             without serving_default; None in a shape is the batch.
         recipe: Every hyper-parameter, the seed, the epochs and "wall_clock_seconds".
@@ -80,6 +82,11 @@ class Card:
     def class_names(self) -> list:
         """Names of the labels, [] if they have none."""
         return (self.recipe.get("pictures") or {}).get("class_names") or []
+
+    @property
+    def attributes(self) -> dict | None:
+        """Attributes of the condition, {attribute: names of its values}, or None."""
+        return (self.condition or {}).get("attributes")
 
     def to_json(self) -> str:
         """Returns the card as a JSON document."""
@@ -199,6 +206,11 @@ def file(name: str, runtime: str) -> Path:
     """
     folder = directory(name)
     return version(folder, info(name)) / artifact.FILES[runtime]
+
+
+def described_attributes(attributes: dict) -> str:
+    """Returns a text of attributes and their values, such as "glasses (0, 1)"."""
+    return ", ".join(f"{name} ({', '.join(values)})" for name, values in attributes.items())
 
 
 def nearest(given: str, valid) -> str:

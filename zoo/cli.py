@@ -50,6 +50,24 @@ def labels_of(text: str, class_names: list) -> list[int]:
     return labels
 
 
+def condition_of(text: str | None, attributes: dict) -> dict | None:
+    """Returns {attribute: name of a value} of a text such as ``glasses=1,hair=long``.
+
+    Args:
+        text: The text, or None.
+        attributes: {attribute: names of its values} of the model.
+    """
+    if text is None:
+        return None
+    pairs = [part.partition("=") for part in text.split(",")]
+    if not all(name.strip() and value.strip() for name, _, value in pairs):
+        raise click.UsageError(
+            "--condition must be ATTRIBUTE=VALUE, with commas between several, of the attributes "
+            f"{catalog.described_attributes(attributes)}; received: {text!r}."
+        )
+    return {name.strip(): value.strip() for name, _, value in pairs}
+
+
 NAME = click.argument("name")
 PATHS = (
     "NAME is a model of `zoo list`, the folder of a run or of an artifact, or a .keras file; "
@@ -156,8 +174,9 @@ def metric_line(metric: dict) -> str:
 @LABELS
 @click.option(
     "--condition",
-    type=click.Path(exists=True, dir_okay=False),
-    help="Picture that the model is conditional on.",
+    metavar="PICTURE|ATTRIBUTE=VALUE,...",
+    help="Picture that the model is conditional on, or values of attributes; attributes that are "
+    "not given vary with the seed.",
 )
 @SEED
 @click.option(
@@ -168,7 +187,9 @@ def metric_line(metric: dict) -> str:
 )
 @runtime_option(help="[default: litert, or keras where there is no TF Lite file]")
 @described(
-    "zoo sample cvae_mnist --labels 0-9 -o digits.png", "zoo sample runs/mine -n 100 --seed 7"
+    "zoo sample cvae_mnist --labels 0-9 -o digits.png",
+    "zoo sample runs/faces --condition glasses=1,hair=long",
+    "zoo sample runs/mine -n 100 --seed 7",
 )
 def sample(name, n, labels, condition, seed, output, runtime):
     """Sample images from a model and write them to a picture."""
@@ -177,19 +198,17 @@ def sample(name, n, labels, condition, seed, output, runtime):
     with quiet():
         stored = loading.find(name)
         card = stored.card
-    if card.condition and not condition:
-        height, width, _ = card.condition["shape"]
-        raise click.UsageError(
-            f"--condition must be a picture of {width}x{height} pixels for {name}, which samples "
-            "the pixels around it; received: none."
-        )
+    if card.condition and not card.attributes:
+        _check_picture(name, card.condition["shape"], condition)
     labels = labels_of(labels, card.class_names) if labels else None
     n = n or (len(labels) if labels else 16)
     output = Path(output or f"{stored.name}.png")
     if not output.parent.is_dir():
         raise FileNotFoundError(f"There is no folder {output.parent} to write {output.name} to.")
     image_files.file_format(output)
-    if condition and card.condition:
+    if card.attributes:
+        condition = condition_of(condition, card.attributes)
+    elif condition and card.condition:
         condition = image_files.read(condition, card.condition["shape"])
     if labels:
         labels = [labels[i % len(labels)] for i in range(n)]
@@ -199,6 +218,16 @@ def sample(name, n, labels, condition, seed, output, runtime):
         )
     image_files.write(image_files.sheet(images, columns=min(n, 10) if labels else None), output)
     click.echo(f"{n} images of {name} in {output}")
+
+
+def _check_picture(name, shape, condition):
+    """Validates that the condition of a model is a picture file."""
+    height, width, *_ = shape
+    if not condition or not Path(condition).is_file():
+        raise click.UsageError(
+            f"--condition must be a picture of {width}x{height} pixels for {name}, which samples "
+            f"the pixels around it; received: {condition or 'none'}."
+        )
 
 
 @cli.command()
@@ -213,6 +242,11 @@ def sample(name, n, labels, condition, seed, output, runtime):
     help="New folder, or the folder of an interrupted run, which is continued.",
 )
 @LABELS
+@click.option(
+    "--condition",
+    metavar="ATTRIBUTE=VALUE,...",
+    help="Values of attributes; those that are not given vary with the seed.",
+)
 @SEED
 @click.option(
     "--shards",
@@ -225,7 +259,7 @@ def sample(name, n, labels, condition, seed, output, runtime):
     "zoo generate cvae_mnist -n 1000000 -o digits -- --direct_running_mode=multi_processing "
     "--direct_num_workers=2",
 )
-def generate(name, beam_options, n, output, labels, seed, shards, runtime):
+def generate(name, beam_options, n, output, labels, condition, seed, shards, runtime):
     """Write images as a data set that tfds.builder_from_directory reads.
 
     The images are sampled by a pipeline of Apache Beam, whose options follow after --. The same
@@ -240,6 +274,7 @@ def generate(name, beam_options, n, output, labels, seed, shards, runtime):
             n,
             output,
             labels=labels_of(labels, stored.card.class_names) if labels else None,
+            condition=condition_of(condition, stored.card.attributes or {}),
             seed=seed,
             runtime=runtime,
             shards=shards,
@@ -461,11 +496,15 @@ def _on_pictures(chosen, given, data_dir, pictures):
         importlib.import_module("zoo.data")  # TensorFlow starts.
     recipe, source = recipes.on_pictures(chosen, given, data_dir, **pictures)
     height, width, channels = source.image_shape
-    classes = recipe.pictures.get("class_names")
+    classes, attributes = recipe.pictures.get("class_names"), recipe.model.get("attributes")
+    conditions = ""
+    if classes:
+        conditions = f", of {len(classes)} classes: {', '.join(classes[:10])}"
+    elif attributes:
+        conditions = f", with the attributes {', '.join(attributes)}"
     click.echo(
         f"{given}: {len(source)} {'grey' if channels == 1 else 'coloured'} images of "
-        f"{width}x{height} pixels for training"
-        + (f", of {len(classes)} classes: {', '.join(classes[:10])}." if classes else "."),
+        f"{width}x{height} pixels for training{conditions}.",
         err=True,
     )
     return recipe

@@ -59,6 +59,7 @@ class Plan:
         n: Number of images.
         seed: Seed of the first image.
         labels: Labels that are used in turn, or None for the label seed mod num_classes.
+        condition: {attribute: name of its value} of all images, or None.
         shards: Number of files.
     """
 
@@ -68,6 +69,7 @@ class Plan:
     n: int
     seed: int
     labels: list | None
+    condition: dict | None
     shards: int
 
     def rows(self, shard: int) -> range:
@@ -96,6 +98,7 @@ def generate(
     folder,
     *,
     labels: list | None = None,
+    condition: dict | None = None,
     seed: int = 0,
     runtime: str | None = None,
     shards: int | None = None,
@@ -114,6 +117,8 @@ def generate(
             it by this path.
         labels: Labels that are used in turn. With None, the image of seed s has the label
             s mod num_classes.
+        condition: {attribute: name of its value} for a model that is conditional on attributes.
+            Attributes that are not given vary with the seed.
         seed: Seed of the first image, counted upwards.
         runtime: One of ``stored.runtimes``. Defaults to ``stored.preferred``.
         shards: Number of files. Defaults to the smallest number for which each file has at most
@@ -131,11 +136,11 @@ def generate(
     pipeline = pipeline_of(beam_options)
     runtime = runtime or stored.preferred
     model = stored.load(runtime)
-    _check(stored, model, n, labels, seed)
+    _check(stored, model, n, labels, condition, seed)
     shards = validation.positive_int(shards or default_shards(n, model.image_shape), "shards")
     if shards > n:
         raise ValueError(f"shards must be at most {n}, the number of images; received: {shards}.")
-    plan = Plan(stored.name, stored.digest(), runtime, n, seed, labels, shards)
+    plan = Plan(stored.name, stored.digest(), runtime, n, seed, labels, condition, shards)
     folder = _folder(folder)
     _start(plan, folder)
     described = features(model, stored.card.class_names if model.num_classes else [])
@@ -153,12 +158,14 @@ def default_shards(n: int, image_shape: tuple) -> int:
 
 
 def features(model, class_names: list) -> tfds.features.FeaturesDict:
-    """Returns the features of a model's images, "image" and, for a conditional one, "label"."""
+    """Returns the features of a model's images: "image", and "label" or attributes, if any."""
     parts = {"image": tfds.features.Image(shape=model.image_shape, encoding_format="png")}
     if class_names:
         parts["label"] = tfds.features.ClassLabel(names=class_names)
     elif model.num_classes:
         parts["label"] = tfds.features.ClassLabel(num_classes=model.num_classes)
+    for name, values in (model.attributes or {}).items():
+        parts[name] = tfds.features.ClassLabel(names=list(values))
     return tfds.features.FeaturesDict(parts)
 
 
@@ -192,9 +199,14 @@ def pipeline_of(flags) -> beam.Pipeline:
     return beam.Pipeline(options=options)
 
 
-def _check(stored, model, n, labels, seed):
+def _check(stored, model, n, labels, condition, seed):
     """Validates the arguments of the samples."""
-    if model.condition_shape:
+    if condition is not None and not model.attributes:
+        raise ValueError(
+            f"condition must be None for {stored.given}, which is not conditional on attributes; "
+            f"received: {validation.short(condition)}."
+        )
+    if model.condition_shape and not model.attributes:
         raise ValueError(
             f"model must not be conditional on a tensor; received: {stored.given}, whose condition "
             f"has the shape {model.condition_shape}. Draw its images in Python by model.sample(n, "
@@ -203,8 +215,8 @@ def _check(stored, model, n, labels, seed):
     validation.positive_int(n)
     for one in (seed, seed + n - 1):
         validation.seeds(one, 1)
-    if labels:  # The smallest sample that validates all of them.
-        model.sample(len(labels), labels)
+    if labels or condition:  # The smallest sample that validates all of them.
+        model.sample(len(labels or [0]), labels, condition=condition)
 
 
 def _folder(given) -> Path:
@@ -312,11 +324,21 @@ class WriteShard(beam.DoFn):
         plan = self._plan
         for first in range(rows.start, rows.stop, BATCH):
             row = np.arange(first, min(first + BATCH, rows.stop))
-            labels = self._labels(row)
-            images = self._model.sample(len(row), labels, seed=plan.seed + row)
+            seeds, labels, values = plan.seed + row, self._labels(row), self._attributes(row)
+            images = self._model.sample(len(row), labels, seed=seeds, condition=values)
+            columns = {} if labels is None else {"label": labels}
+            if values is not None:
+                columns = dict(zip(self._model.attributes, values.T))
             files = tf.io.encode_png(np.uint8(np.round(images * 255))).numpy()
             for i, png in enumerate(files):
-                yield serialized(png, None if labels is None else labels[i])
+                yield serialized(png, {name: column[i] for name, column in columns.items()})
+
+    def _attributes(self, row):
+        """Returns the values of the attributes of rows, int32 ``(n, k)``, or None without any."""
+        plan, attributes = self._plan, self._model.attributes
+        if not attributes:
+            return None
+        return validation.attribute_values(plan.condition, attributes, len(row), plan.seed + row)
 
     def _labels(self, row):
         """Returns the labels of rows, or None if the model is not conditional."""
@@ -326,7 +348,7 @@ class WriteShard(beam.DoFn):
         return (plan.seed + row) % self._model.num_classes if self._model.num_classes else None
 
 
-def serialized(png, label) -> bytes:
+def serialized(png, values: dict) -> bytes:
     """Returns a tf.train.Example of the features of ``features``.
 
     The ``serialize_example`` of tensorflow-datasets puts the features in any order, which differs
@@ -334,8 +356,8 @@ def serialized(png, label) -> bytes:
     """
     example = tf.train.Example()
     example.features.feature["image"].bytes_list.value.append(png)
-    if label is not None:
-        example.features.feature["label"].int64_list.value.append(label)
+    for name, value in values.items():
+        example.features.feature[name].int64_list.value.append(value)
     return example.SerializeToString(deterministic=True)
 
 

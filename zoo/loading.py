@@ -66,6 +66,8 @@ class StoredModel:
         known = self.card.recipe
         own = (self._pictures or {}).items()
         fit = {name: value for name, value in own if name in image_files.SETTINGS}
+        if self.card.attributes:
+            fit["labels"] = list(self.card.attributes)
         metrics = known.get("metrics")
         if metrics is None:
             metrics = self.load("keras").evaluation_metrics

@@ -1,10 +1,12 @@
 """Tests of metrics against scikit-learn, SciPy, and published values for real MNIST."""
 
+import io
 from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from PIL import Image
 from scipy.integrate import quad
 from scipy.special import expit, logsumexp
 from scipy.stats import norm
@@ -251,3 +253,20 @@ def test_on_real_mnist_the_error_is_the_published_one():
     splits = Splits.of_recipe(replace(RECIPE, split="train"))
     real = METRICS["nearest_neighbor_real"].measure(drawing(np.zeros((1, 28, 28, 1))), splits)
     assert real["value"] == pytest.approx(3.09, abs=0.01)
+
+
+def test_the_size_of_png_files_is_that_of_pillow(rng):
+    """Noise cannot be compressed, and flat images need next to nothing."""
+    noise = rng.integers(0, 256, (3, 32, 32, 3), np.uint8)
+    flat = np.full((3, 32, 32, 3), 7, np.uint8)
+    for images, low, high in ((noise, 8, 8.5), (flat, 0, 0.5)):
+        splits = evaluation.Splits.of_source(data.MemorySource(images))
+        found = evaluation.measure("bits_per_dim_png", None, splits, {})
+        sizes = []
+        for image in images:
+            file = io.BytesIO()
+            Image.fromarray(image).save(file, "png", compress_level=9)
+            sizes.append(8 * len(file.getvalue()) / image.size)
+        assert low <= found["value"] <= high
+        assert found["value"] == pytest.approx(np.mean(sizes), abs=0.1)
+        assert found["n"] == 3

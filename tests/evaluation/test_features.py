@@ -44,6 +44,7 @@ class Drawing:
     """Model whose samples are noisy test images, and that records the calls of ``sample``."""
 
     num_classes, condition_shape, condition_at, image_shape = 10, None, None, (28, 28, 1)
+    attributes = None
 
     def __init__(self, images):
         self.images, self.calls = images, []

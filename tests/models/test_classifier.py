@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests import harness
 from zoo import data, publishing
+from zoo.evaluation.classifiers import predicted
 from zoo.loading import find
 from zoo.models import Classifier
 from zoo.models.classifier import augment
@@ -81,3 +83,35 @@ def test_every_runtime_computes_the_same(digits, tmp_path):
     for runtime, tolerance in (("saved_model", 1e-4), ("litert", 2e-2)):
         for ours, theirs in zip(stored.load(runtime).classify(digits[0]), expected):
             np.testing.assert_allclose(ours, theirs, rtol=tolerance, atol=tolerance)
+
+
+def test_attributes_have_heads_of_their_own(digits, tmp_path):
+    images, labels = digits
+    values = harness.attributes_of(labels)
+    model = Classifier(**SMALL, attributes=harness.ATTRIBUTES, shift=0)
+    loss, accuracy = model.cross_entropy(tf.constant(images), tf.constant(values))
+    logits = np.float64(model.classify(images)[0])
+    expected, correct = 0, []
+    for part, column in zip((logits[:, :2], logits[:, 2:]), values.T):
+        log_prob = part - np.log(np.exp(part).sum(axis=1, keepdims=True))
+        expected -= log_prob[np.arange(300), column].mean()
+        correct.append(part.argmax(axis=1) == column)
+    assert float(loss) == pytest.approx(expected, rel=1e-4)
+    assert float(accuracy) == pytest.approx(np.mean(correct))
+    both = np.stack([logits[:, :2].argmax(axis=1), logits[:, 2:].argmax(axis=1)], axis=1)
+    np.testing.assert_array_equal(predicted(model, logits), both)
+    source = data.MemorySource(images, values, attributes=harness.ATTRIBUTES)
+    model.compile(keras.optimizers.Adam(0.01))
+    model.fit(source, batch_size=30, epochs=4, verbose=0)
+    folder = publishing.publish(model, tmp_path / "mine", source)
+    stored = find(folder)
+    parity, size = stored.card.metrics
+    assert [parity["name"], size["name"]] == ["accuracy_parity", "accuracy_size"]
+    logits, _ = model.classify(images)
+    found = stored.load("litert").classify(images)[0]
+    assert np.mean(predicted(stored.load("litert"), found) == predicted(model, logits)) > 0.98
+    assert parity["value"] == pytest.approx(
+        100 * np.mean(logits[:, :2].argmax(axis=1) == values[:, 0]), abs=1
+    )
+    with pytest.raises(ValueError, match="num_classes must be None with attributes; received: 3"):
+        Classifier(num_classes=3, attributes=harness.ATTRIBUTES)

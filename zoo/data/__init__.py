@@ -5,7 +5,7 @@ from zoo.data.folder import folder
 from zoo.data.memory import MemorySource
 from zoo.data.named import described_training, named, shape_settings, splits
 from zoo.data.source import Source
-from zoo.data.tfds import tfds
+from zoo.data.tfds import attribute_names, tfds
 from zoo.data.views import Binarized, WithPatch, for_model, with_shape_of
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "MemorySource",
     "Source",
     "WithPatch",
+    "attribute_names",
     "described_training",
     "folder",
     "for_model",

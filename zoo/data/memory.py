@@ -13,14 +13,16 @@ class MemorySource(Source):
     Args:
         images: ``(n, height, width, channels)``, floating-point in [0, 1] or uint8 in [0, 255],
             which takes a quarter of the memory.
-        conditions: Labels ``(n,)``, integers of at least 0; float tensors ``(n, …)``; or None.
+        conditions: Labels ``(n,)``, integers of at least 0; values of k attributes ``(n, k)``, such
+            integers too; float tensors ``(n, …)``; or None.
         classes: Names of the labels. Defaults to their numbers.
+        attributes: {attribute: names of its values} in the order of the columns, or None.
 
     Raises:
         ValueError: If an argument is not as above.
     """
 
-    def __init__(self, images, conditions=None, classes=None):
+    def __init__(self, images, conditions=None, classes=None, attributes=None):
         # The arrays share the memory of the tensors, from which batches are gathered.
         self._tensors = [tf.constant(_checked_images(np.asarray(images)))]
         if conditions is not None:
@@ -29,6 +31,8 @@ class MemorySource(Source):
         self._images, self._conditions = ([tensor.numpy() for tensor in self._tensors] + [None])[:2]
         self.image_shape = self._images.shape[1:]
         self.classes = self._names(classes)
+        if attributes is not None:
+            self.attributes = {name: tuple(values) for name, values in attributes.items()}
 
     def _names(self, classes):
         if self._conditions is None or self._conditions.ndim > 1:
@@ -81,21 +85,22 @@ def _checked_conditions(conditions, n):
         )
     if kind == "f" and conditions.ndim > 1:
         return conditions.astype(np.float32)
-    if kind not in "iu" or conditions.ndim > 1 or conditions.min() < 0:
+    if kind not in "iu" or conditions.ndim > 2 or conditions.min() < 0:
         raise ValueError(
-            "Conditions must be integer labels (n,) of at least 0 or float tensors (n, …); "
-            f"received: {conditions.dtype} of shape {shape}."
+            "Conditions must be integer labels (n,) of at least 0, integer attributes (n, k) of at "
+            f"least 0, or float tensors (n, …); received: {conditions.dtype} of shape {shape}."
         )
     return conditions.astype(np.int32)
 
 
-def from_dataset(dataset: tf.data.Dataset, classes=None) -> MemorySource:
+def from_dataset(dataset: tf.data.Dataset, classes=None, attributes=None) -> MemorySource:
     """Reads a ``tf.data.Dataset`` into memory.
 
     Args:
         dataset: Elements are images, pairs (image, label), or dictionaries with "image" and perhaps
             "label", batched or not.
         classes: Names of the labels.
+        attributes: As in ``MemorySource``.
 
     Raises:
         ValueError: If the elements are others, or there is none.
@@ -122,4 +127,4 @@ def from_dataset(dataset: tf.data.Dataset, classes=None) -> MemorySource:
     images, *conditions = (np.concatenate(column) for column in zip(*parts))
     if images.dtype == np.uint8 and images.max() == 1:
         images = images * np.uint8(255)  # Binary images, such as those of binarized_mnist.
-    return MemorySource(images, *conditions, classes=classes)
+    return MemorySource(images, *conditions, classes=classes, attributes=attributes)

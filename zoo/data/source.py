@@ -14,16 +14,19 @@ class Source:
     """Data set of images, in the form that training, evaluation and calibration take.
 
     A subclass sets the attributes and implements ``__len__``, ``batches`` and ``first``. An element
-    is an image, or a pair (image, condition), where the condition is an int32 label or a float32
-    tensor.
+    is an image, or a pair (image, condition), where the condition is an int32 label, int32
+    ``(k,)`` of k attributes, or a float32 tensor.
 
     Attributes:
         image_shape: (height, width, channels).
         classes: Tuple of the names of the labels, or None if the images have no labels.
+        attributes: {attribute: tuple of the names of its values} in the order of the columns, or
+            None if the images have no attributes or their names are not known.
     """
 
     image_shape: tuple
     classes: tuple | None = None
+    attributes: dict | None = None
 
     def __len__(self) -> int:
         """Returns the number of images."""
@@ -44,7 +47,7 @@ class Source:
 
         Returns:
             tf.data.Dataset of float32 ``(n, height, width, channels)`` in [0, 1], alone or with
-            int32 ``(n,)`` or float32 ``(n, …)``.
+            int32 ``(n,)``, int32 ``(n, k)`` or float32 ``(n, …)``.
 
         Raises:
             ValueError: If an argument is not as above, or a batch has more images than the source.
@@ -56,7 +59,7 @@ class Source:
 
         Returns:
             (images, conditions): float32 ``(n, height, width, channels)`` in [0, 1], and int32
-            ``(n,)``, float32 ``(n, …)`` or None.
+            ``(n,)``, int32 ``(n, k)``, float32 ``(n, …)`` or None.
         """
         raise NotImplementedError
 

@@ -6,7 +6,7 @@ import io
 import numpy as np
 import tensorflow as tf
 
-from zoo.data.memory import MemorySource
+from zoo.data.memory import MemorySource, from_dataset
 from zoo.data.source import Source, check_batches, scaled, slice_of
 from zoo.inference import validation
 from zoo.utils import image_files
@@ -27,12 +27,18 @@ class StreamSource(Source):
         builder: Builder of tensorflow-datasets, whose data are prepared.
         split: A split of it.
         fit: ``zoo.utils.image_files.Fit``, which makes images of one shape.
-        classes: Names of the labels, or None for images without labels.
+        labels: Name of the feature with the labels, a list of the names of features, which are
+            attributes, or None for images without labels.
     """
 
-    def __init__(self, builder, split: str, fit: image_files.Fit, classes):
+    def __init__(self, builder, split: str, fit: image_files.Fit, labels=None):
         self._builder, self._split, self._fit = builder, split, fit
-        self.image_shape, self.classes = fit.shape, tuple(classes) if classes else None
+        self.image_shape, self._labels = fit.shape, labels
+        features = builder.info.features
+        if isinstance(labels, str):
+            self.classes = tuple(features[labels].names)
+        elif labels:
+            self.attributes = {name: tuple(features[name].names) for name in labels}
 
     def __len__(self):
         return self._builder.info.splits[self._split].num_examples
@@ -64,17 +70,32 @@ class StreamSource(Source):
             for images, *labels in self._records().batch(BUFFER).as_numpy_iterator()
         ]
         images, *labels = (np.concatenate(column) for column in zip(*parts))
-        return MemorySource(images, *labels, classes=self.classes)
+        return MemorySource(images, *labels, classes=self.classes, attributes=self.attributes)
+
+    def decoded_in_memory(self) -> MemorySource:
+        """Reads all images into memory, decoded by TensorFlow, which is faster.
+
+        They must have one shape.
+        """
+        records = self._builder.as_dataset(split=self._split, shuffle_files=False)
+        return from_dataset(records.map(self._element), self.classes, self.attributes)
 
     def _records(self):
-        """Returns (encoded image,) or (encoded image, label) of all records, in order."""
+        """Returns (encoded image,) or (encoded image, condition) of all records, in order."""
         import tensorflow_datasets
 
         skip = {"image": tensorflow_datasets.decode.SkipDecoding()}
         records = self._builder.as_dataset(split=self._split, shuffle_files=False, decoders=skip)
-        if not self.classes:
-            return records.map(lambda record: (record["image"],))
-        return records.map(lambda record: (record["image"], tf.cast(record["label"], tf.int32)))
+        return records.map(self._element)
+
+    def _element(self, record):
+        """Returns (image,) or (image, condition) of a record of the data set."""
+        if self.classes:
+            return record["image"], tf.cast(record[self._labels], tf.int32)
+        if self.attributes:
+            values = [record[name] for name in self._labels]
+            return record["image"], tf.cast(tf.stack(values), tf.int32)
+        return (record["image"],)
 
     def _shuffled(self, batch_size, seed, start_step):
         steps = self.steps_per_epoch(batch_size)

@@ -1,19 +1,27 @@
 """Data source of tensorflow-datasets."""
 
+import importlib
 import math
 import socket
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
-from zoo.data.memory import from_dataset
+from zoo.catalog import nearest
 from zoo.data.source import MEMORY, Source, channels_of
 from zoo.data.stream import StreamSource
 from zoo.inference import validation
 from zoo.utils import image_files
 
 # The data sets that the named models are trained on.
-NAMES = ("binarized_mnist", "fashion_mnist", "mnist")
+NAMES = (
+    "avatars/lorelei",
+    "avatars/pixel_art",
+    "binarized_mnist",
+    "cifar10",
+    "fashion_mnist",
+    "mnist",
+)
 # Height and width of the images of a data set that has several sizes.
 SIZE = 64
 
@@ -25,7 +33,7 @@ def tfds(
     *,
     image_size: tuple | None = None,
     color_mode: str | None = None,
-    labels: str | None = "inferred",
+    labels: str | Sequence[str] | None = "inferred",
     class_names: Sequence[str] | None = None,
     pad_to_aspect_ratio: bool = False,
     interpolation: str = "lanczos",
@@ -41,7 +49,9 @@ def tfds(
         image_size: (height, width) of the images. Defaults to that of the data set, or to 64x64 if
             its images have several sizes.
         color_mode: "rgb" or "grayscale". Defaults to that of the data set.
-        labels: "inferred" from the feature "label", or None for images without labels.
+        labels: Name of the feature with the labels; several names, whose features are attributes;
+            or None for images without labels. Defaults to "inferred", the feature "label" if the
+            data set has it.
         class_names: The names of the labels in their order, which are checked.
         pad_to_aspect_ratio: As in ``zoo.data.folder``.
         interpolation: As in ``zoo.data.folder``.
@@ -63,21 +73,30 @@ def tfds(
         )
     shape = _shape(features["image"].shape, image_size, color_mode)
     fit = image_files.Fit(shape, pad_to_aspect_ratio, interpolation)
-    classes = getattr(features.get("label"), "names", None) if labels == "inferred" else None
+    stream = StreamSource(builder, split, fit, _label_features(name, features, labels))
+    classes = list(stream.classes or ())
     if class_names is not None and list(class_names) != classes:
         raise ValueError(
             f"class_names must be the labels of {name}, {classes or 'none'}; received: "
             f"{list(class_names)}."
         )
-    stream = StreamSource(builder, split, fit, classes)
     if in_memory is None:
         in_memory = len(stream) * math.prod(shape) <= MEMORY
     if not in_memory:
         return stream
-    if tuple(features["image"].shape) != shape or labels is None:
-        return stream.in_memory()
-    # TensorFlow decodes images of one shape faster.
-    return from_dataset(builder.as_dataset(split=split, shuffle_files=False), classes=classes)
+    one_shape = tuple(features["image"].shape) == shape
+    return stream.decoded_in_memory() if one_shape else stream.in_memory()
+
+
+def attribute_names(name: str, data_dir: str | None = None) -> list[str]:
+    """Returns the names of the features of a data set that are labels, except "label".
+
+    Arguments and errors as in ``tfds``.
+    """
+    builder = _builder(name, data_dir)
+    _prepare(builder)
+    features = dict(builder.info.features or {})
+    return [feature for feature in features if feature != "label" and _is_label(features[feature])]
 
 
 def split_names(name: str, data_dir: str | None = None) -> list[str]:
@@ -88,6 +107,24 @@ def split_names(name: str, data_dir: str | None = None) -> list[str]:
     builder = _builder(name, data_dir)
     _prepare(builder)
     return sorted(builder.info.splits)
+
+
+def _is_label(feature) -> bool:
+    return bool(getattr(feature, "names", None)) and not feature.shape
+
+
+def _label_features(name, features, labels):
+    """Validates ``labels`` and returns a feature's name, a list of names, or None."""
+    if labels == "inferred":
+        return "label" if _is_label(features.get("label")) else None
+    known = [feature for feature in features if _is_label(features[feature])]
+    for label in [labels] if isinstance(labels, str) else labels or ():
+        if label not in known:
+            raise ValueError(
+                f"labels must be 'inferred', None, or features of {name} that are labels; "
+                f"received: {label!r}{nearest(label, known)}."
+            )
+    return labels if isinstance(labels, str) or not labels else list(labels)
 
 
 def _shape(stored, image_size, color_mode):
@@ -120,6 +157,8 @@ def _builder(name, data_dir):
     from absl import logging
 
     logging.set_verbosity(logging.ERROR)  # Our error repeats the reason of a failed download.
+    if name.partition("/")[0] == "avatars":
+        importlib.import_module("zoo.data.avatars")  # Registers the builder.
     try:
         return tensorflow_datasets.builder(name, data_dir=data_dir, try_gcs=False)
     except tensorflow_datasets.core.registered.DatasetNotFoundError as error:
@@ -134,9 +173,11 @@ def _prepare(builder):
         if not builder.is_prepared():
             # tensorflow-datasets retries for minutes. A host name that cannot be resolved shows at
             # once that there is no network.
-            for url in builder.url_infos if not getproxies() else ():
+            for url in builder.url_infos or () if not getproxies() else ():
                 socket.getaddrinfo(urlsplit(url).hostname, None)
         builder.download_and_prepare()
+    except ModuleNotFoundError:  # A package that draws or decodes the images.
+        raise
     except Exception as error:  # Every failure of the download has the same remedy.
         raise FileNotFoundError(
             f"The data set {builder.name} is not in {builder.data_path} and cannot be downloaded "

@@ -3,6 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
+from zoo.catalog import described_attributes
 from zoo.data.source import Source
 from zoo.inference import noise
 
@@ -19,7 +20,8 @@ class View(Source):
 
     def __init__(self, source: Source):
         self.source = source
-        self.image_shape, self.classes = source.image_shape, source.classes
+        self.image_shape = source.image_shape
+        self.classes, self.attributes = source.classes, source.attributes
 
     def __len__(self):
         return len(self.source)
@@ -100,7 +102,7 @@ class WithPatch(View):
 
     def __init__(self, source, at, shape):
         super().__init__(source)
-        self.classes = None
+        self.classes = self.attributes = None
         (top, left), (height, width, _) = at, shape
         self._rows, self._columns = slice(top, top + height), slice(left, left + width)
 
@@ -141,11 +143,13 @@ def for_model(source: Source, model) -> Source:
 
     Raises:
         ValueError: If the images are of another shape than the model's, or a model that is
-            conditional on a label would get no labels or too many.
+            conditional on a label or on attributes would get others or none.
     """
     with_shape_of(source, model)
     if model.condition_at:
         return WithPatch(source, model.condition_at, model.condition_shape)
+    if model.attributes:
+        _check_attributes(source, model)
     found = len(source.classes or ())
     if model.num_classes and not 0 < found <= model.num_classes:
         raise ValueError(
@@ -153,3 +157,23 @@ def for_model(source: Source, model) -> Source:
             f"model; received: {f'{found} classes' if found else 'images without labels'}."
         )
     return source
+
+
+def _check_attributes(source, model):
+    found = source.attributes
+    if found is None:  # Their names are not known.
+        _, values = source.first(1)
+        if values is None or values.shape[1:] != model.condition_shape:
+            raise ValueError(
+                "The data must have a column for each attribute of this conditional model, "
+                f"{', '.join(model.attributes)}; received: images with other conditions or none."
+            )
+    elif _listed(found) != _listed(model.attributes):
+        raise ValueError(
+            "The data must have the attributes of this conditional model, "
+            f"{described_attributes(model.attributes)}; received: {described_attributes(found)}."
+        )
+
+
+def _listed(attributes) -> list:
+    return [(name, list(values)) for name, values in attributes.items()]

@@ -150,14 +150,18 @@ def _mean(log_likelihood, model, data: Splits, n, drawn, progress) -> dict:
         if data.binarized
         else "grey pixels as Bernoulli means"
     )
-    conditional = ""
-    if model.num_classes:
-        conditional = ", given the label"
-    elif model.condition_at:
-        conditional = ", of the pixels that are not given"
     return mean_over_images(log_likelihood, model, data, n, progress) | {
-        "protocol": f"nats for each image{conditional}; {drawn}; {pixels}",
+        "protocol": f"nats for each image{given_condition(model)}; {drawn}; {pixels}",
     }
+
+
+def given_condition(model) -> str:
+    """Returns the part of a protocol that names the condition of a model, or ""."""
+    if model.num_classes:
+        return ", given the label"
+    if model.attributes:
+        return ", given the attributes"
+    return ", of the pixels that are not given" if model.condition_at else ""
 
 
 METRICS = {

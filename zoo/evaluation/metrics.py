@@ -9,6 +9,7 @@ import shlex
 
 from zoo import evaluation
 from zoo.catalog import nearest
+from zoo.evaluation.attributes import Metrics
 from zoo.evaluation.splits import Splits
 from zoo.inference import validation
 
@@ -20,11 +21,11 @@ def _metrics() -> dict:
         for module in pkgutil.iter_modules(evaluation.__path__)
         if f"zoo.evaluation.{module.name}" != __name__
     ]
-    return {
-        name: metric
+    return Metrics(
+        (name, metric)
         for module in modules
         for name, metric in getattr(module, "METRICS", {}).items()
-    }
+    )
 
 
 METRICS = _metrics()
@@ -48,7 +49,8 @@ def choose(name: str, metrics: dict, names, model, data: Splits, runtime="keras"
             the metrics that can be measured.
     """
     check(metrics)
-    allowed = [metric for metric in METRICS if _allows(METRICS[metric], model, data, runtime)]
+    known = dict.fromkeys([*METRICS, *metrics, *(name for name in names or () if name in METRICS)])
+    allowed = [metric for metric in known if _allows(METRICS[metric], model, data, runtime)]
     for metric in names or ():
         if metric not in allowed:
             raise ValueError(

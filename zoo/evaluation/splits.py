@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from zoo.data import Binarized, MemorySource, Source, WithPatch, for_model, tfds
-from zoo.evaluation.classifiers import shipped, shipped_name
+from zoo.evaluation.classifiers import predicted, shipped, shipped_name
 
 # Samples up to this number are kept, because several metrics need them.
 KEPT = 10_000
@@ -18,13 +18,15 @@ class Drawn:
 
     Attributes:
         features: float32 ``(n, d)``.
-        predicted: Most probable labels, int64 ``(n,)``.
+        predicted: Most probable labels, int64 ``(n,)``, or values of attributes ``(n, k)``.
         labels: Labels that the samples were drawn with, int32 ``(n,)``, or None.
+        condition: Conditions that they were drawn with, ``(n, …)``, or None.
     """
 
     features: np.ndarray
     predicted: np.ndarray
     labels: np.ndarray | None
+    condition: np.ndarray | None
 
 
 class Splits:
@@ -132,7 +134,8 @@ class Splits:
         rows = start + np.arange(n)
         given = {name: values[rows % len(values)] for name, values in given.items()}
         logits, features = self.classifier.classify(model.sample(n, seed=start, **given))
-        drawn = Drawn(features, logits.argmax(axis=1), given.get("labels"))
+        found = predicted(self.classifier, logits)
+        drawn = Drawn(features, found, given.get("labels"), given.get("condition"))
         if start + n <= KEPT:
             kept[start, n] = drawn
         return drawn

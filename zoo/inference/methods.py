@@ -26,6 +26,9 @@ class Conditional:
             tensor.
         condition_at: (row, column) of a condition that is a part of the image, with values in
             [0, 1], or None.
+        attributes: {attribute: names of its values} of a model that is conditional on several
+            categorical attributes, or None. A condition is then int32 ``(k,)``, the numbers of the
+            values, and ``condition_shape`` is (k,).
         picture_fit: ``zoo.utils.image_files.Fit`` by which the pictures of the training became
             images, or None.
     """
@@ -35,6 +38,7 @@ class Conditional:
     num_classes: int | None = None
     condition_shape: tuple | None = None
     condition_at: tuple | None = None
+    attributes: dict | None = None
     picture_fit = None
 
     def compute(self, signature: str, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -84,7 +88,8 @@ class Conditional:
             )
         if condition is not None and not self.condition_shape:
             raise ValueError(
-                "condition must be None, because this model is not conditional on a tensor."
+                "condition must be None, because this model is conditional neither on a tensor nor "
+                "on attributes."
             )
         if self.num_classes:
             if labels is None:
@@ -94,13 +99,19 @@ class Conditional:
                 )
             return {"label": validation.labels(labels, n, self.num_classes)}
         if self.condition_shape:
-            if condition is None:
+            if condition is None and not self.attributes:
                 shape = ", ".join(map(str, self.condition_shape))
                 raise ValueError(
                     f"condition must be given for this model: an array of shape (n, {shape})."
                 )
             return {"condition": validation.condition(condition, self, n)}
         return {}
+
+    def _complete(self, condition, numbers):
+        """Returns a condition in which attributes that are not given vary with numbers ``(n,)``."""
+        if not self.attributes:
+            return condition
+        return validation.attribute_values(condition, self.attributes, len(numbers), numbers)
 
 
 class Decodes(Conditional):
@@ -116,7 +127,9 @@ class Decodes(Conditional):
             seed: Integer with 0 <= seed < 2**63. Row i depends only on seed + i and its label. An
                 array of n integers gives each row its own seed.
             condition: For a model that is conditional on a tensor, one condition for all images, or
-                n conditions.
+                n conditions. For a model that is conditional on attributes, {attribute: name of a
+                value, or n names}; attributes that are not given vary with the seed. Their numbers,
+                integers ``(k,)`` or ``(n, k)``, are taken too.
 
         Returns:
             float32 ``(n, height, width, channels)`` in [0, 1].
@@ -124,17 +137,18 @@ class Decodes(Conditional):
         Raises:
             ValueError: If an argument is not as above.
         """
-        z, labels = self._noise_and_labels(n, labels, seed)
+        z, labels, condition = self._noise_and_conditions(n, labels, condition, seed)
         if self.has("prior"):
             z = self._answer("prior", {"noise": z}, labels, condition)["z"]
         return self.decode(z, labels, condition=condition)
 
-    def _noise_and_labels(self, n, labels, seed):
-        """Returns the noise of n samples, ``(n, latent_dim)``, and their labels."""
+    def _noise_and_conditions(self, n, labels, condition, seed):
+        """Returns the noise of n samples, ``(n, latent_dim)``, their labels and conditions."""
         seeds = validation.seeds(seed, validation.positive_int(n))
         if labels is None and self.num_classes:
             labels = seeds % self.num_classes
-        return noise.normal(seeds, self.latent_dim), labels
+        z = noise.normal(seeds, self.latent_dim)
+        return z, labels, self._complete(condition, seeds)
 
     def decode(self, z, labels=None, *, condition=None) -> np.ndarray:
         """Computes the images of latent vectors.
@@ -143,8 +157,8 @@ class Decodes(Conditional):
             z: float ``(n, latent_dim)``.
             labels: One label for all images, or n labels. With None, the label of row i is
                 i mod num_classes.
-            condition: For a model that is conditional on a tensor, one condition for all images, or
-                n conditions.
+            condition: As in ``sample``, where attributes that are not given vary with the number of
+                the row.
 
         Returns:
             float32 ``(n, height, width, channels)`` in [0, 1].
@@ -155,6 +169,7 @@ class Decodes(Conditional):
         z = validation.rows(z, (self.latent_dim,), "z")
         if labels is None and self.num_classes:
             labels = np.arange(len(z)) % self.num_classes
+        condition = self._complete(condition, np.arange(len(z)))
         return self._answer("decode", {"z": z}, labels, condition)["images"]
 
 
@@ -171,7 +186,8 @@ class Encodes(Conditional):
             images: float ``(n, height, width, channels)`` in [0, 1], or paths of picture files.
             labels: One label for all images, or n labels.
             condition: For a model that is conditional on a tensor, one condition for all images, or
-                n conditions.
+                n conditions. For a model that is conditional on attributes, as in
+                ``Decodes.sample``, with all of the attributes.
 
         Returns:
             For a variational model (mean, log_var) of the posterior q(z | x), a normal distribution
@@ -306,7 +322,8 @@ class Classifies(Conditional):
 
         Returns:
             (logits, features): float32 ``(n, num_classes)``, the logarithm of each label's
-            probability up to a constant, and float32 ``(n, features)``.
+            probability up to a constant, and float32 ``(n, features)``. The logits of a classifier
+            of attributes are those of all attributes in their order, side by side.
 
         Raises:
             ValueError: If an argument is not as above.
@@ -342,7 +359,7 @@ class ExactLikelihood(Decodes, Encodes, Reconstructs):
             ValueError: If an argument is not as above.
         """
         temperature = validation.positive_number(temperature, "temperature")
-        z, labels = self._noise_and_labels(n, labels, seed)
+        z, labels, condition = self._noise_and_conditions(n, labels, condition, seed)
         return self.decode(np.float32(temperature) * z, labels, condition=condition)
 
     def encode(self, images, labels=None, *, condition=None) -> np.ndarray:
@@ -452,6 +469,7 @@ def from_card(card, runtime):
     condition = card.condition or {}
     model.condition_shape = tuple(condition["shape"]) if condition.get("shape") else None
     model.condition_at = tuple(condition["at"]) if condition.get("at") else None
+    model.attributes = condition.get("attributes")
     model.compute = runtime
     model.has = signatures.__contains__
     return model

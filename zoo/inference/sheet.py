@@ -14,7 +14,8 @@ def sample_sheet(model, source=None):
     Args:
         model: On any runtime.
         source: ``zoo.data.Source`` whose first conditions a model that is conditional on a tensor
-            is given, one for each row. Without it there is one condition, of values 0.5.
+            is given, one for each row. Without it there is one condition, of values 0.5. Attributes
+            vary with the seed.
 
     Returns:
         A ``PIL.Image``: a column for each label if there are at most 20, or a row for each
@@ -24,7 +25,7 @@ def sample_sheet(model, source=None):
     if model.num_classes and model.num_classes <= MOST_COLUMNS:
         columns = model.num_classes
     condition = None
-    if model.condition_shape:
+    if model.condition_shape and not model.attributes:
         condition = np.full((1, *model.condition_shape), 0.5, np.float32)
         if source is not None:
             _, condition = source.first(ROWS)

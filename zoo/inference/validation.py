@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from zoo.catalog import described_attributes, nearest
+
 
 def short(value) -> str:
     """Shortens the text of a received value so that it fits in an error message."""
@@ -175,20 +177,23 @@ def rows(given, shape: tuple, name: str) -> np.ndarray:
 
 
 def condition(given, model, n: int) -> np.ndarray:
-    """Converts one condition for all images, or n conditions, to float32.
+    """Converts one condition for all images, or n conditions, to an array.
 
     Args:
         given: ``condition_shape`` or ``(n, *condition_shape)``, floating-point. A condition that is
-            a part of the image must be in [0, 1].
-        model: Model with ``condition_shape`` and ``condition_at``.
+            a part of the image must be in [0, 1]. A condition of attributes is as in
+            ``attribute_values``.
+        model: Model with ``condition_shape``, ``condition_at`` and ``attributes``.
         n: Number of images.
 
     Returns:
-        float32 ``(n, *condition_shape)``.
+        float32 ``(n, *condition_shape)``, or int32 ``(n, k)`` of k attributes.
 
     Raises:
         ValueError: If the condition is not as above.
     """
+    if model.attributes:
+        return attribute_values(given, model.attributes, n)
     if np.shape(given) == model.condition_shape:
         given = np.broadcast_to(given, (n, *model.condition_shape))
     check = images if model.condition_at else rows
@@ -199,3 +204,104 @@ def condition(given, model, n: int) -> np.ndarray:
             f"received: {len(values)}."
         )
     return values
+
+
+def attributes(given) -> dict[str, tuple[str, ...]]:
+    """Validates categorical attributes, {name: names of its values}.
+
+    Raises:
+        ValueError: If the value is not a dictionary of at least one attribute with at least two
+            different values each.
+    """
+    if isinstance(given, dict) and given:
+        sequences = all(isinstance(values, (list, tuple)) for values in given.values())
+        if sequences and all(len({*map(str, values)}) >= 2 for values in given.values()):
+            found = {str(name): tuple(map(str, values)) for name, values in given.items()}
+            if all(len(set(values)) == len(values) for values in found.values()):
+                return found
+    raise ValueError(
+        "attributes must be a dictionary with a list of at least 2 different names of values for "
+        f"each attribute, such as {{'glasses': ['0', '1']}}; received: {short(given)}."
+    )
+
+
+def attribute_values(given, attributes: dict, n: int, numbers=None) -> np.ndarray:
+    """Converts the values of attributes, for all images or for each of n, to their numbers.
+
+    Args:
+        given: {attribute: name of a value, or n names}; or numbers of values, integers ``(k,)`` or
+            ``(n, k)`` for k attributes; or None.
+        attributes: {attribute: names of its values}.
+        n: Number of images.
+        numbers: int ``(n,)``, such as seeds. Attributes that are not given vary with them: the
+            first of these in each row, the next after all values of the first, and so on. With None
+            all attributes must be given.
+
+    Returns:
+        int32 ``(n, k)``.
+
+    Raises:
+        ValueError: If an argument is not as above.
+    """
+    if given is not None and not isinstance(given, dict):
+        return _attribute_numbers(given, attributes, n)
+    given = given or {}
+    for name in given:
+        if name not in attributes:
+            raise ValueError(
+                f"condition must name attributes of the model; received: {name!r}"
+                f"{nearest(name, attributes)}."
+            )
+    missing = [name for name in attributes if name not in given]
+    if missing and numbers is None:
+        raise ValueError(
+            "condition must have a value for each attribute of this model, "
+            f"{described_attributes(attributes)}; received: none for {', '.join(missing)}."
+        )
+    columns, rest = {}, numbers
+    for name in missing:
+        columns[name] = rest % len(attributes[name])
+        rest = rest // len(attributes[name])
+    for name, value in given.items():
+        columns[name] = _numbers_of(value, name, attributes[name], n)
+    return np.stack([np.broadcast_to(columns[name], (n,)) for name in attributes], 1).astype(
+        np.int32
+    )
+
+
+def _numbers_of(given, name, values, n):
+    """Returns the numbers of one value of an attribute, or of n values."""
+    names = np.asarray(given, object)
+    if names.shape not in ((), (n,)):
+        raise ValueError(
+            f"condition must have one value of {name}, or {n} of them, one for each image; "
+            f"received: {short(given)}."
+        )
+    names = names.astype(str)
+    for value in names.flat:
+        if value not in values:
+            raise ValueError(
+                f"{name} must be one of its values, {', '.join(values)}; received: "
+                f"{short(str(value))}{nearest(value, values)}."
+            )
+    return np.array([values.index(value) for value in names.flat]).reshape(names.shape)
+
+
+def _attribute_numbers(given, attributes, n):
+    values, sizes = np.asarray(given), np.array([len(names) for names in attributes.values()])
+    if values.dtype.kind not in "iu" or values.shape not in ((len(sizes),), (n, len(sizes))):
+        raise ValueError(
+            "condition must be a dictionary of the attributes "
+            f"{described_attributes(attributes)}, or the numbers of their values in an integer "
+            f"array of shape ({len(sizes)},) or ({n}, {len(sizes)}); received: {short(given)}."
+        )
+    values = np.broadcast_to(values, (n, len(sizes)))
+    wrong = np.argwhere((values < 0) | (values >= sizes))
+    if len(wrong):
+        row, column = wrong[0]
+        name = list(attributes)[column]
+        raise ValueError(
+            f"condition must have numbers of {name} from 0 to {sizes[column] - 1}; received: "
+            f"{values[row, column]}."
+        )
+    return values.astype(np.int32)

@@ -17,8 +17,8 @@ from zoo.models import batches, freezing, networks, precision, replicas
 class ImageModel(methods.Conditional, keras.Model):
     """Base class of every model of images: generative models and classifiers.
 
-    A condition is None, int32 labels ``(n,)`` or a float32 tensor ``(n, *condition_shape)`` in
-    every method. A subclass
+    A condition is None, int32 labels ``(n,)``, int32 values of attributes ``(n, k)`` or a float32
+    tensor ``(n, *condition_shape)`` in every method. A subclass
 
     - inherits the classes of ``zoo.inference.methods`` whose methods it has, before this class;
     - sets ``call_signature``;
@@ -31,6 +31,8 @@ class ImageModel(methods.Conditional, keras.Model):
         num_classes: Number of labels, or None if the training data have no labels.
         condition_shape: Shape of one condition, or None.
         condition_at: (row, column) of a condition that is a part of the image, or None.
+        attributes: {attribute: names of its values} if the training data have attributes, or None.
+            ``condition_shape`` is then their number.
         seed: Seed of the noise in training and in ``evaluate``.
         name: Name of the model.
 
@@ -56,12 +58,15 @@ class ImageModel(methods.Conditional, keras.Model):
         num_classes=None,
         condition_shape=None,
         condition_at=None,
+        attributes=None,
         seed=0,
         name=None,
     ):
         super().__init__(name=name)
         self.image_shape = validation.image_shape(image_shape)
         self.num_classes = num_classes_or_none(num_classes)
+        self.attributes = None if attributes is None else validation.attributes(attributes)
+        condition_shape = (len(attributes),) if attributes else condition_shape
         self.condition_shape = None if condition_shape is None else tuple(condition_shape)
         self.condition_at = None if condition_at is None else tuple(condition_at)
         self.seed = validation.seed(seed)
@@ -165,6 +170,7 @@ class ImageModel(methods.Conditional, keras.Model):
             condition = {
                 "shape": list(self.condition_shape),
                 "at": self.condition_at and list(self.condition_at),
+                "attributes": self.listed_attributes,
             }
         signatures = {}
         for name in self.signatures():
@@ -191,8 +197,21 @@ class ImageModel(methods.Conditional, keras.Model):
         if self.num_classes:
             return [tf.TensorSpec([None], tf.int32, "label")]
         if self.condition_shape:
-            return [tf.TensorSpec([None, *self.condition_shape], tf.float32, "condition")]
+            dtype = tf.int32 if self.attributes else tf.float32
+            return [tf.TensorSpec([None, *self.condition_shape], dtype, "condition")]
         return []
+
+    @property
+    def listed_attributes(self) -> dict | None:
+        """Attributes as a constructor's argument, with a list of the values of each, or None."""
+        if self.attributes is None:
+            return None
+        return {name: list(values) for name, values in self.attributes.items()}
+
+    @property
+    def attribute_sizes(self) -> list:
+        """Number of values of each attribute, or [] without attributes."""
+        return [len(values) for values in (self.attributes or {}).values()]
 
     def functions(self) -> dict:
         """Returns the signatures and the further functions, which are not part of an artifact."""
@@ -348,8 +367,8 @@ class ImageModel(methods.Conditional, keras.Model):
 
         Returns:
             (images, condition, weights): images float32 ``(n, *image_shape)``; condition int32
-            ``(n,)``, float32 ``(n, *condition_shape)`` or None if the model is not conditional;
-            weights float32 ``(n,)`` or None.
+            ``(n,)`` or ``(n, k)``, float32 ``(n, *condition_shape)`` or None if the model is not
+            conditional; weights float32 ``(n,)`` or None.
 
         Raises:
             ValueError: If a conditional model is given no condition.
@@ -367,6 +386,8 @@ class ImageModel(methods.Conditional, keras.Model):
             return images, None, weights
         if condition is None:
             raise ValueError(batches.missing_condition(self))
+        if self.attributes:
+            return images, self._checked_attributes(condition), weights
         if self.condition_shape:
             condition = tf.ensure_shape(self.to_float(condition), [None, *self.condition_shape])
             return images, condition, weights
@@ -377,6 +398,13 @@ class ImageModel(methods.Conditional, keras.Model):
             batches.assert_in_range(labels, 0, self.num_classes - 1, batches.LABELS_IN_RANGE)
         ):
             return images, tf.identity(labels), weights
+
+    def _checked_attributes(self, values):
+        values = tf.ensure_shape(ops.cast(values, "int32"), [None, *self.condition_shape])
+        most = [size - 1 for size in self.attribute_sizes]
+        check = batches.assert_in_range(values, 0, most, batches.ATTRIBUTES_IN_RANGE)
+        with tf.control_dependencies(check):
+            return tf.identity(values)
 
     def weighted_mean(self, values, weights):
         """Computes the mean over a batch of values times weights, as Keras reduces a loss.

@@ -20,8 +20,12 @@ IMAGES_IN_RANGE = (
 LABELS_IN_RANGE = (
     "Labels must be at least 0 and less than num_classes; received: a batch with other values."
 )
+ATTRIBUTES_IN_RANGE = (
+    "Attributes must be at least 0 and less than their number of values; received: a batch with "
+    "other values."
+)
 TOO_SMALL = "A batch must have at least discriminator_steps images; received: a smaller one."
-SENTENCES = [IMAGES_IN_RANGE, LABELS_IN_RANGE, TOO_SMALL]
+SENTENCES = [IMAGES_IN_RANGE, LABELS_IN_RANGE, ATTRIBUTES_IN_RANGE, TOO_SMALL]
 BATCH_SIZE = 32  # The default of Keras.
 
 
@@ -154,8 +158,8 @@ def validate(model, images, condition, weights, class_weight=None) -> None:
     Args:
         model: A ``zoo.models`` model.
         images: float ``(n, *image_shape)`` in [0, 1].
-        condition: Labels ``(n,)`` or ``(n, 1)``, condition tensors ``(n, *condition_shape)``, or
-            None.
+        condition: Labels ``(n,)`` or ``(n, 1)``, condition tensors ``(n, *condition_shape)``,
+            attributes ``(n, k)``, or None.
         weights: Sample weights ``(n,)`` or ``(n, 1)``, or None.
         class_weight: {label: weight}, or None.
 
@@ -239,7 +243,7 @@ def assert_in_range(values, low, high, sentence) -> list:
     Args:
         values: Tensor of any shape.
         low: Lower bound, included.
-        high: Upper bound, included.
+        high: Upper bound, included, or one for each column.
         sentence: Error message, one of ``SENTENCES``.
 
     Returns:

@@ -16,7 +16,8 @@ class Classifier(methods.Classifies, ImageModel):
 
     The network has a stage of convolutions for each element of ``filters``. Each stage after the
     first halves the grid, and ends in a residual block. The features are the means of the last
-    stage's channels over the grid, and the logits are an affine function of them.
+    stage's channels over the grid, and the logits are an affine function of them. With attributes
+    there are logits for the values of each of them, side by side.
 
     In training, each image is shifted by a few pixels, and perhaps mirrored.
 
@@ -24,7 +25,10 @@ class Classifier(methods.Classifies, ImageModel):
         image_shape: tuple. (height, width, channels) of the images, which are float32 in [0, 1].
             Defaults to (28, 28, 1).
         num_classes: int. Number of labels. A dataset element is ``(images, labels)``. Defaults to
-            10.
+            10, or None if there are attributes.
+        attributes: dict. {attribute: list of the names of its values}, for a classifier of several
+            categorical attributes in place of labels. A dataset element is ``(images,
+            attributes)``, with int32 ``(n, k)``. Defaults to None.
         filters: tuple of int. Channels of the stages. The last element is the number of features.
             Defaults to (16, 48, 96).
         dropout: float. Share of the features that are set to 0 in training. Defaults to 0.2.
@@ -48,8 +52,9 @@ class Classifier(methods.Classifies, ImageModel):
     def __init__(
         self,
         image_shape=(28, 28, 1),
-        num_classes=10,
+        num_classes=None,
         *,
+        attributes=None,
         filters=(16, 48, 96),
         dropout=0.2,
         shift=2,
@@ -57,22 +62,28 @@ class Classifier(methods.Classifies, ImageModel):
         seed=0,
         name=None,
     ):
+        if attributes is None:
+            num_classes = 10 if num_classes is None else num_classes
+        elif num_classes is not None:
+            raise ValueError(
+                f"num_classes must be None with attributes; received: {num_classes!r}."
+            )
         super().__init__(
-            image_shape,
-            num_classes=validation.positive_int(num_classes, "num_classes"),
-            seed=seed,
-            name=name,
+            image_shape, num_classes=num_classes, attributes=attributes, seed=seed, name=name
         )
         self.filters = validation.positive_ints(filters, "filters")
         self.dropout, self.shift, self.mirror = dropout, shift, mirror
-        self.network = _network(self.image_shape, self.num_classes, self.filters, dropout)
+        outputs = self.num_classes or sum(self.attribute_sizes)
+        self.network = _network(self.image_shape, outputs, self.filters, dropout)
         self.track("loss", "accuracy")
         self.compile()
 
     @property
     def evaluation_metrics(self):
         """Metrics of ``zoo.evaluation`` and their settings, for a model without a recipe."""
-        return {"accuracy": {}}
+        if not self.attributes:
+            return {"accuracy": {}}
+        return {f"accuracy_{name}": {} for name in self.attributes}
 
     def train_step(self, data):
         """Updates the weights once by the gradient of the cross-entropy of a batch."""
@@ -92,16 +103,22 @@ class Classifier(methods.Classifies, ImageModel):
     def cross_entropy(self, images, labels, weights=None, training=False):
         """Computes the mean of −log p(label | image), in nats, and the accuracy.
 
+        With attributes the first is the sum over them, and the second the mean.
+
         Args:
             images: float32 ``(n, *image_shape)`` in [0, 1].
-            labels: int32 ``(n,)``.
+            labels: int32 ``(n,)``, or ``(n, k)`` of k attributes.
             weights: float32 ``(n,)``, or None for 1.
             training: Whether the network runs in training mode.
         """
         logits, _ = (self.to_float(part) for part in self.network(images, training=training))
-        losses = keras.losses.sparse_categorical_crossentropy(labels, logits, from_logits=True)
-        correct = self.to_float(ops.equal(ops.argmax(logits, axis=-1), labels))
-        return self.weighted_mean(losses, weights), ops.mean(correct)
+        sizes = self.attribute_sizes or [self.num_classes]
+        columns = ops.unstack(ops.reshape(labels, (-1, len(sizes))), axis=-1)
+        losses, correct = 0.0, []
+        for part, column in zip(tf.split(logits, sizes, axis=-1), columns):
+            losses += keras.losses.sparse_categorical_crossentropy(column, part, from_logits=True)
+            correct.append(self.to_float(ops.equal(ops.argmax(part, axis=-1), column)))
+        return self.weighted_mean(losses, weights), ops.mean(ops.stack(correct))
 
     def signatures(self):
         """Returns the signature ``classify``, images to logits and features."""
@@ -116,6 +133,7 @@ class Classifier(methods.Classifies, ImageModel):
     def get_config(self):
         """Returns the arguments of the constructor."""
         return super().get_config() | {
+            "attributes": self.listed_attributes,
             "filters": self.filters,
             "dropout": self.dropout,
             "shift": self.shift,
@@ -150,8 +168,8 @@ def augment(images, shift: int, mirror: bool, seed):
     )
 
 
-def _network(image_shape, num_classes, filters, dropout) -> keras.Model:
-    """Returns the network, from images to logits ``(n, num_classes)`` and features."""
+def _network(image_shape, outputs, filters, dropout) -> keras.Model:
+    """Returns the network, from images to logits ``(n, outputs)`` and features."""
     images = keras.Input(image_shape, name="images")
     x = layers.Rescaling(2.0, -1.0)(images)
     for i, size in enumerate(filters):
@@ -161,7 +179,7 @@ def _network(image_shape, num_classes, filters, dropout) -> keras.Model:
     # The sums over the grid are in float32 also under mixed precision.
     full = keras.config.floatx()
     features = layers.GlobalAveragePooling2D(dtype=full, name="features")(x)
-    logits = layers.Dense(num_classes, dtype=full, name="logits")(Dropout(dropout)(features))
+    logits = layers.Dense(outputs, dtype=full, name="logits")(Dropout(dropout)(features))
     return keras.Model(images, [logits, features], name="network")
 
 

@@ -59,6 +59,34 @@ class OneHot(layers.Layer):
 
 
 @keras.saving.register_keras_serializable("zoo")
+class OneHots(layers.Layer):
+    """Encodes the values of k attributes, int ``(n, k)``, as one-hot vectors side by side.
+
+    Args:
+        sizes: tuple of int. Number of values of each attribute.
+    """
+
+    def __init__(self, sizes, **kwargs):
+        super().__init__(**kwargs)
+        self.sizes = tuple(sizes)
+
+    def call(self, values):
+        """Encodes values, ``(n, sum of the sizes)``."""
+        return one_hots(values, self.sizes, self.compute_dtype)
+
+    def get_config(self):
+        """Returns the arguments of the constructor."""
+        return super().get_config() | {"sizes": self.sizes}
+
+
+def one_hots(values, sizes, dtype):
+    """Encodes the values of k attributes, int ``(n, k)``, as the layer ``OneHots`` does."""
+    # gather is used instead of one_hot for the same reason as in the layer OneHot.
+    columns = [tf.gather(tf.eye(size, dtype=dtype), values[:, i]) for i, size in enumerate(sizes)]
+    return tf.concat(columns, axis=-1)
+
+
+@keras.saving.register_keras_serializable("zoo")
 class DepthToSpace(layers.Layer):
     """Rearranges the channels of each cell to pixels (Shi et al. 2016, equation 4).
 

@@ -9,8 +9,8 @@ class Data(NamedTuple):
     Attributes:
         title: Its name and contents.
         license: Name of its license.
-        hub: Its name on the Hugging Face Hub.
-        labels: Its labels and their names.
+        hub: Its name on the Hugging Face Hub, or "".
+        labels: Its labels and their names, or "".
     """
 
     title: str
@@ -33,6 +33,20 @@ DATA = {
         "zalando-datasets/fashion_mnist",
         "0 T-shirt/top, 1 trouser, 2 pullover, 3 dress, 4 coat, 5 sandal, 6 shirt, 7 sneaker, "
         "8 bag, 9 ankle boot",
+    ),
+    "avatars/lorelei": Data(
+        "drawn faces of 64x64 pixels in colour, of the style Lorelei by Lisa Wischofsky, which "
+        "dicebear makes from seeds",
+        "CC0 1.0",
+        "",
+        "",
+    ),
+    "avatars/pixel_art": Data(
+        "drawn faces of 32x32 pixels in colour, of the style Pixel Art by DiceBear, which dicebear "
+        "makes from seeds",
+        "CC0 1.0",
+        "",
+        "",
     ),
 }
 

@@ -1,10 +1,11 @@
 """Page of an artifact, README.md, in the format of the Hugging Face Hub's model cards."""
 
+import json
 import re
 from pathlib import Path
 
 from zoo import artifact
-from zoo.catalog import Card
+from zoo.catalog import Card, described_attributes
 from zoo.evaluation import METRICS
 from zoo.publishing import notes
 from zoo.recipes import list_recipes
@@ -51,7 +52,7 @@ def _header(card):
         "license": ["apache-2.0"] if card.name in list_recipes() else [],
         "library_name": ["keras"],
         "pipeline_tag": [task],
-        "datasets": [data.hub] if data else [],
+        "datasets": [data.hub] if data and data.hub else [],
         "metrics": sorted({metric["name"].partition("@")[0] for metric in card.metrics}),
         "tags": ["keras", "tensorflow", "tf-lite", *card.tags],
     }
@@ -85,8 +86,11 @@ def _description(card):
 def _condition(card):
     """Returns a sentence on the labels or the condition of a model, or "" if it has none."""
     data = notes.DATA.get(card.dataset)
-    if card.num_classes and (data or card.class_names):
-        return f"The labels are {data.labels if data else ', '.join(card.class_names)}."
+    labels = ", ".join(card.class_names) or (data.labels if data else "")
+    if card.num_classes and labels:
+        return f"The labels are {labels}."
+    if card.attributes:
+        return f"The attributes are {described_attributes(card.attributes)}."
     if card.condition:
         shape = " x ".join(map(str, card.condition["shape"]))
         part = ""
@@ -98,7 +102,9 @@ def _condition(card):
 
 
 def _picture(card):
-    if card.condition:
+    if card.attributes:
+        caption = "Samples of the first 100 seeds, whose attributes vary with the seed."
+    elif card.condition:
         caption = "Samples of the first seeds. The images of a row have the same condition."
     elif card.num_classes:
         caption = "Samples of the first seeds, one column for each label."
@@ -118,14 +124,18 @@ def _use(card, name):
     else:
         labels = "labels=0, " if card.num_classes else ""
         condition = "condition=condition, " if card.condition else ""
+        picture = " --condition PICTURE.png" if card.condition else ""
+        training = "your_labels, " if card.num_classes else ""
+        if card.attributes:
+            first = {name: values[-1] for name, values in list(card.attributes.items())[:2]}
+            condition = f"condition={json.dumps(first)}, "
+            picture = f" --condition {','.join(map('='.join, first.items()))}"
+            training = "your_attributes, "
         lines = [
             f'model = zoo.load("{name}")  # a keras.Model with weights',
             f"images = model.sample(16, {labels}{condition}seed=0)",
-            "model.fit(your_images, epochs=1)"
-            if not card.num_classes
-            else "model.fit(your_images, your_labels, epochs=1)",
+            f"model.fit(your_images, {training}epochs=1)",
         ]
-        picture = " --condition PICTURE.png" if card.condition else ""
         commands = [f"zoo sample {name}{picture} -o samples.png", f"zoo serve {name}"]
     if card.name in list_recipes():
         commands.append(f"zoo train {card.name}")

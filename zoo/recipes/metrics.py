@@ -31,7 +31,8 @@ def sample_metrics(dataset: str, *, labels: bool = False) -> dict:
         dataset: Name in tensorflow-datasets, for the data set of the anomalies.
         labels: Whether the model is conditional on a label.
     """
-    anomalies = {f"anomaly_{OTHERS[dataset]}": {}, "anomaly_noise": {}}
+    others = [f"anomaly_{OTHERS[dataset]}"] if dataset in OTHERS else []
+    anomalies = {name: {} for name in [*others, "anomaly_noise"]}
     return SAMPLES | (LABELS if labels else {}) | anomalies
 
 

@@ -191,8 +191,13 @@ def on_pictures(
     splits = data.splits(dataset, data_dir)
     source = data.described_training(dataset, splits["train"], data_dir, pictures)
     pictures |= data.shape_settings(source.image_shape)
+    if labels == "required" and not source.classes and not dataset.startswith(FOLDER):
+        # The condition is then all attributes of the data set.
+        pictures |= {"labels": data.attribute_names(dataset, data_dir) or "inferred"}
+        source = data.described_training(dataset, splits["train"], data_dir, pictures)
     conditional = labels == "required" or (labels == "optional" and bool(source.classes))
-    pictures |= {"class_names": _class_names(source)} if conditional else {"labels": None}
+    condition, more = _condition(source) if conditional else ({}, {"labels": None})
+    pictures |= more
     make = _of_recipe if isinstance(chosen, Recipe) else _of_family
     fields = {
         "dataset": dataset,
@@ -201,7 +206,7 @@ def on_pictures(
         "validation": splits["validation"],
         "test": splits["test"],
     }
-    return make(chosen, source, pictures.get("class_names"), fields), source
+    return make(chosen, source, condition, fields), source
 
 
 def _before_reading(chosen):
@@ -210,7 +215,8 @@ def _before_reading(chosen):
 
     if not isinstance(chosen, Recipe):
         return FAMILIES[chosen].labels, {}
-    labels = "required" if "num_classes" in chosen.model else "unused"
+    conditional = {"num_classes", "attributes"} & set(chosen.model)
+    labels = "required" if conditional else "unused"
     return labels, data.shape_settings(chosen.model.get("image_shape", (28, 28, 1)))
 
 
@@ -229,7 +235,7 @@ def data_set_of(given: str) -> str:
     return f"{FOLDER}{Path(given).expanduser().resolve()}"
 
 
-def _of_family(family, source, class_names, fields) -> Recipe:
+def _of_family(family, source, condition, fields) -> Recipe:
     if len(source) < FEWEST:
         raise ValueError(
             f"There must be at least {FEWEST} pictures for training, after a tenth is held out; "
@@ -242,7 +248,7 @@ def _of_family(family, source, class_names, fields) -> Recipe:
     model = settings.pop("model") | {"image_shape": list(source.image_shape)}
     return Recipe(
         family=FAMILIES[family].name,
-        model=model | ({"num_classes": len(class_names)} if class_names else {}),
+        model=model | condition,
         batch_size=batch_size,
         cycles=[[epochs, settings.pop("rate"), {}]],
         steps_per_epoch=steps,
@@ -253,17 +259,16 @@ def _of_family(family, source, class_names, fields) -> Recipe:
     )
 
 
-def _of_recipe(recipe, source, class_names, fields) -> Recipe:
+def _of_recipe(recipe, source, condition, fields) -> Recipe:
     """Returns a recipe on other images, without the metrics that need its own data set."""
-    model = {name: value for name, value in recipe.model.items() if name != "num_classes"}
+    conditions = ("num_classes", "attributes")
+    model = {name: value for name, value in recipe.model.items() if name not in conditions}
     kept = ("accuracy", "nll", "bits_per_dim", "nearest_neighbor")
     metrics = {name: recipe.metrics[name] for name in kept if name in recipe.metrics}
     batch_size = min(recipe.batch_size, len(source))
     return replace(
         recipe,
-        model=model
-        | {"image_shape": list(source.image_shape)}
-        | ({"num_classes": len(class_names)} if class_names else {}),
+        model=model | {"image_shape": list(source.image_shape)} | condition,
         batch_size=batch_size,
         steps_per_epoch=max(1, len(source) // batch_size),
         best=None,
@@ -272,6 +277,14 @@ def _of_recipe(recipe, source, class_names, fields) -> Recipe:
         anchors={},
         **fields,
     )
+
+
+def _condition(source) -> tuple:
+    """Returns the arguments of a conditional model, and those by which its images are read."""
+    if source.attributes:
+        return {"attributes": {name: list(of) for name, of in source.attributes.items()}}, {}
+    names = _class_names(source)
+    return {"num_classes": len(names)}, {"class_names": names}
 
 
 def _class_names(source) -> list:

@@ -1,5 +1,6 @@
 """Start page with the models, their samples and signatures, and an example of a request."""
 
+import json
 import shlex
 from html import escape
 from urllib.parse import quote
@@ -73,6 +74,9 @@ def _command(model, url: str) -> str:
         values[name] = "0" if kind.kind == "i" else "0.5"
         for size in reversed(shape[1:]):
             values[name] = f"[{values[name]}] * {size}"
+        if name == "condition" and model.card.attributes:
+            first = {key: names[0] for key, names in model.card.attributes.items()}
+            values[name] = json.dumps(first)
     row = ", ".join(f'"{name}": {value}' for name, value in values.items())
     path = shlex.quote(f"{url}v1/models/{quote(model.name, safe='')}:predict")
     body = f'{{"instances": [{{{row}}}]}}'

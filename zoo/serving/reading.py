@@ -131,6 +131,25 @@ def pictures(model, signature: str, values: list) -> np.ndarray:
     return inference.input_images(signature, np.stack(images) / np.float32(255))
 
 
+def attributes(model, values: list, seeds) -> np.ndarray:
+    """Converts objects {attribute: name of its value} to the numbers of the values.
+
+    Args:
+        model: ``Served``, conditional on attributes.
+        values: The object of each row. Attributes that are missing vary with the seed.
+        seeds: Seed of each row, or None for the numbers of the rows.
+    """
+    seeds = np.arange(len(values)) if seeds is None or len(seeds) != len(values) else seeds
+    try:
+        rows = [
+            validation.attribute_values(value, model.card.attributes, 1, seeds[i : i + 1])
+            for i, value in enumerate(values)
+        ]
+    except ValueError as error:
+        raise Refused(str(error)) from error
+    return np.concatenate(rows)
+
+
 def flat(name: str, values: list, info) -> np.ndarray:
     """Converts a list of all numbers of an input, row by row, flat or nested, to an array."""
     kind, shape = specification(info)

@@ -15,7 +15,8 @@ def read(model, body: bytearray) -> reading.Call:
     """Reads a request in TF Serving's row format, ``instances``, or column format, ``inputs``.
 
     The rows of the input ``images`` may be picture files of any size, {"b64": text}, in addition to
-    the arrays that TF Serving takes.
+    the arrays that TF Serving takes, and those of the input ``condition`` objects {attribute: name
+    of its value} if the model is conditional on attributes.
 
     Raises:
         Refused: If the request is invalid.
@@ -33,13 +34,19 @@ def read(model, body: bytearray) -> reading.Call:
     else:
         columns, write = _columns(given["instances"], sorted(wanted)), write_rows
     arrays = {}
-    for name, values in columns.items():
+    for name, values in sorted(columns.items(), reverse=True):  # The seed before the condition.
         pictures = isinstance(values, list) and values and all(map(reading.is_picture, values))
         if name == "images" and pictures:
             arrays[name] = reading.pictures(model, signature, values)
+        elif name == "condition" and model.card.attributes and _are_objects(values):
+            arrays[name] = reading.attributes(model, values, arrays.get("seed"))
         else:
             arrays[name] = reading.nested(name, values, wanted[name])
     return reading.admit(model, signature, arrays, write)
+
+
+def _are_objects(values) -> bool:
+    return isinstance(values, list) and bool(values) and {*map(type, values)} == {dict}
 
 
 def _columns(instances, names: list[str]) -> dict:

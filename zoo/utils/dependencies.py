@@ -6,7 +6,13 @@ A light install, which only samples on LiteRT, needs just LiteRT, NumPy, Pillow 
 from contextlib import contextmanager
 
 # Extras of setup.cfg by the package that is imported first.
-EXTRAS = {"apache_beam": "[beam]", "kserve": "[serve]"}
+EXTRAS = {
+    "apache_beam": "[beam]",
+    "dicebear": "[avatars]",
+    "dicebear_styles": "[avatars]",
+    "kserve": "[serve]",
+    "resvg_py": "[avatars]",
+}
 
 
 @contextmanager

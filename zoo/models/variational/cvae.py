@@ -8,7 +8,7 @@ from zoo.models.variational.vae import VAE
 
 @keras.saving.register_keras_serializable("zoo")
 class CVAE(VAE):
-    """Conditional variational autoencoder p(x | y), in which y is a label or any tensor.
+    """Conditional variational autoencoder p(x | y), in which y is a label, attributes or a tensor.
 
     The condition y is an input of the encoder and of the decoder, and of a conditional prior. A
     dataset element is ``(images, y)``.
@@ -17,8 +17,10 @@ class CVAE(VAE):
         image_shape: tuple. (height, width, channels) of the images, which are float32 in [0, 1].
             Defaults to (28, 28, 1).
         latent_dim: int. Length of z. Defaults to 50.
-        num_classes: int. Number of labels if y is an int32 label. Exactly one of ``num_classes``
-            and ``condition_shape`` must be given.
+        num_classes: int. Number of labels if y is an int32 label. Exactly one of ``num_classes``,
+            ``attributes`` and ``condition_shape`` must be given.
+        attributes: dict. {attribute: list of the names of its values} if y are the values of
+            several categorical attributes, int32 ``(k,)``.
         condition_shape: tuple. Shape of one y if y is a float32 tensor.
         condition_at: tuple. (row, column) of y if it is a part of the image. p(x | y) is then the
             distribution of the other pixels, and y is copied into the images that the model
@@ -30,6 +32,10 @@ class CVAE(VAE):
     model = zoo.models.CVAE(num_classes=10)
     model.fit(images, labels, batch_size=128, epochs=10)
     model.sample(16, labels=7, seed=0)
+
+    model = zoo.models.CVAE(attributes={"glasses": ["0", "1"], "hair": ["short", "long"]})
+    model.fit(images, attributes, batch_size=128, epochs=10)
+    model.sample(16, condition={"glasses": "1", "hair": "long"}, seed=0)
     ```
 
     Reference:
@@ -44,15 +50,19 @@ class CVAE(VAE):
         latent_dim=50,
         *,
         num_classes=None,
+        attributes=None,
         condition_shape=None,
         condition_at=None,
         **settings,
     ):
-        if (num_classes is None) == (condition_shape is None):
+        given = num_classes, attributes, condition_shape
+        if sum(one is not None for one in given) != 1:
             raise ValueError(
-                "Either num_classes or condition_shape must be given; "
-                f"received: {num_classes!r} and {condition_shape!r}."
+                "Exactly one of num_classes, attributes and condition_shape must be given; "
+                f"received: {', '.join(map(repr, given))}."
             )
+        if attributes is not None:
+            attributes = validation.attributes(attributes)
         if condition_at is not None and not _fits(condition_at, condition_shape, image_shape):
             raise ValueError(
                 "condition_at must be the (row, column) at which a condition of condition_shape "
@@ -65,6 +75,7 @@ class CVAE(VAE):
             image_shape,
             latent_dim,
             num_classes=num_classes,
+            attributes=attributes,
             condition_shape=condition_shape,
             condition_at=condition_at,
             **settings,
@@ -73,7 +84,8 @@ class CVAE(VAE):
     def get_config(self):
         """Returns the configuration of ``VAE`` and the description of the condition."""
         return super().get_config() | {
-            "condition_shape": self.condition_shape,
+            "attributes": self.listed_attributes,
+            "condition_shape": None if self.attributes else self.condition_shape,
             "condition_at": self.condition_at,
         }
 

@@ -11,6 +11,7 @@ from zoo.data import get, with_shape_of
 from zoo.inference import methods, validation
 from zoo.models import base
 from zoo.models.generative import GenerativeModel
+from zoo.models.layers import one_hots
 from zoo.models.variational import likelihoods, networks, priors
 from zoo.models.variational.prior_training import PriorTraining
 
@@ -61,6 +62,7 @@ class VariationalModel(
         num_classes: int. As in ``CVAE``.
         condition_shape: tuple. As in ``CVAE``.
         condition_at: tuple. As in ``CVAE``.
+        attributes: dict. As in ``CVAE``.
         likelihood: str, dict or Likelihood. "bernoulli", "continuous_bernoulli", "gaussian" or
             "discretized_logistic", see ``zoo.models.variational.likelihoods``. Defaults to
             "bernoulli".
@@ -89,6 +91,7 @@ class VariationalModel(
         num_classes=None,
         condition_shape=None,
         condition_at=None,
+        attributes=None,
         likelihood="bernoulli",
         prior="standard_normal",
         beta=1.0,
@@ -104,6 +107,7 @@ class VariationalModel(
             num_classes=num_classes,
             condition_shape=condition_shape,
             condition_at=condition_at,
+            attributes=attributes,
             seed=seed,
             name=name,
         )
@@ -124,6 +128,8 @@ class VariationalModel(
     @property
     def condition_size(self) -> int | None:
         """Length of a flat condition, or None if there is none."""
+        if self.attributes:
+            return sum(self.attribute_sizes)
         return self.num_classes or (
             math.prod(self.condition_shape) if self.condition_shape else None
         )
@@ -439,6 +445,8 @@ class VariationalModel(
         if self.num_classes:
             # gather is used instead of one_hot for the same reason as in the layer OneHot.
             return tf.gather(tf.eye(self.num_classes, dtype=keras.config.floatx()), condition)
+        if self.attributes:
+            return one_hots(condition, self.attribute_sizes, keras.config.floatx())
         return tf.reshape(condition, [-1, self.condition_size])
 
     def _margins(self):

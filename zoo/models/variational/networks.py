@@ -13,7 +13,7 @@ import math
 import keras
 from keras import layers
 
-from zoo.models.layers import Center, DepthToSpace, OneHot, PixelBias
+from zoo.models.layers import Center, DepthToSpace, OneHot, OneHots, PixelBias
 
 
 def check_grid(image_shape, filters, blocks, bottleneck) -> None:
@@ -121,8 +121,11 @@ def decoder(
     return keras.Model(z if given is None else [z, given], x, name="decoder")
 
 
-def condition_input(num_classes, condition_shape):
+def condition_input(num_classes, condition_shape, attributes=None):
     """Returns the input of a condition and its flat tensor ``(n, size)``, or (None, None)."""
+    if attributes:
+        values = keras.Input((len(attributes),), dtype="int32", name="condition")
+        return values, OneHots([len(names) for names in attributes.values()])(values)
     if num_classes:
         label = keras.Input((), dtype="int32", name="label")
         return label, OneHot(num_classes)(label)

@@ -31,6 +31,7 @@ class PriorTraining(ImageModel):
             num_classes=model.num_classes,
             condition_shape=model.condition_shape,
             condition_at=model.condition_at,
+            attributes=model.attributes,
             seed=model.seed,
         )
         self.model, self.prior = model, flow_for(model, prior)

@@ -32,6 +32,7 @@ class VAE(VariationalModel):
             ``zoo.models.variational.model.VariationalModel``. Defaults to "bernoulli".
         num_classes: int. As in ``CVAE``. Defaults to None.
         condition_shape: tuple. As in ``CVAE``. Defaults to None.
+        attributes: dict. As in ``CVAE``. Defaults to None.
         **training: ``prior``, ``beta``, ``importance_samples``, ``seed`` and ``name`` as in
             ``zoo.models.variational.model.VariationalModel``.
 
@@ -61,6 +62,7 @@ class VAE(VariationalModel):
         likelihood="bernoulli",
         num_classes=None,
         condition_shape=None,
+        attributes=None,
         **training,
     ):
         image_shape, latent_dim, num_classes = dimensions(image_shape, latent_dim, num_classes)
@@ -73,7 +75,9 @@ class VAE(VariationalModel):
 
         # Networks
         given = encoder, decoder
-        condition = functools.partial(networks.condition_input, num_classes, condition_shape)
+        condition = functools.partial(
+            networks.condition_input, num_classes, condition_shape, attributes
+        )
         sizes = (image_shape, latent_dim, hidden, filters, blocks, bottleneck)
         if encoder is None:
             encoder = networks.encoder(*sizes, activation, condition)
@@ -88,6 +92,7 @@ class VAE(VariationalModel):
             latent_dim=latent_dim,
             num_classes=num_classes,
             condition_shape=condition_shape,
+            attributes=attributes,
             likelihood=likelihood,
             **training,
         )

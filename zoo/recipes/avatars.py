@@ -1,0 +1,152 @@
+"""Recipes of the models of drawn faces in colour, ``zoo.data.avatars``.
+
+The networks are as narrow as files of 7 MB for each model need.
+"""
+
+from dataclasses import replace
+
+from zoo.recipes.evaluation import classifier
+from zoo.recipes.metrics import SAMPLES, latent_metrics
+from zoo.recipes.papers import KINGMA, RADFORD, SOHN
+from zoo.recipes.pictures import PIXELS
+from zoo.recipes.recipe import MUON, Recipe
+
+# Faces of 64x64 and of 32x32 pixels.
+LARGE, SMALL = "avatars/lorelei", "avatars/pixel_art"
+ATTRIBUTES = {
+    "glasses": ["0", "1"],
+    "hair": ["short", "long"],
+    "hair_color": ["black", "brown", "blond", "red"],
+    "skin": ["light", "medium", "dark"],
+}
+# The attribute that is the label of cdcgan_avatars.
+LABEL = "hair_color"
+
+DCGAN = {
+    "image_shape": [64, 64, 3],
+    "latent_dim": 64,
+    "filters": [128, 80, 56, 32],
+    "discriminator_filters": [32, 56, 80, 112],
+    "kernel_size": 4,
+    "instance_noise": 0.1,
+    "ema": 0.999,
+}
+VARIATIONAL = {
+    "filters": [32, 64],
+    "blocks": 2,
+    "activation": "elu",
+    "prior": {"class_name": "flow", "config": {"couplings": 6, "hidden": [80, 80]}},
+    "likelihood": "discretized_logistic",
+}
+
+
+def on_faces(dataset: str, **settings) -> Recipe:
+    """Returns a recipe on drawn faces.
+
+    Args:
+        dataset: ``LARGE`` or ``SMALL``.
+        **settings: Further fields of the recipe.
+    """
+    return Recipe(dataset=dataset, validation="validation", binarize=None, **settings)
+
+
+def dcgan(metrics: dict, model: dict, pictures: dict) -> Recipe:
+    """Returns a recipe of a DCGAN, with further metrics and arguments."""
+    return on_faces(
+        LARGE,
+        family="DCGAN",
+        model=DCGAN | model,
+        batch_size=64,
+        cycles=[[20, 0.02, {}]],
+        optimizer="Muon",
+        optimizer_arguments=MUON | {"momentum": 0.5, "adam_beta_1": 0.5, "adam_lr_ratio": 0.05},
+        pictures=pictures,
+        metrics=metrics | SAMPLES | PIXELS,
+        paper=RADFORD,
+    )
+
+
+def variational(dataset: str, **settings) -> Recipe:
+    """Returns a recipe of a variational model."""
+    return on_faces(
+        dataset,
+        batch_size=125,
+        optimizer="Muon",
+        # Muon is for the matrices of networks, and not for those of a flow.
+        optimizer_arguments=MUON | {"exclude_layers": ["linear"]},
+        **settings,
+    )
+
+
+def of_attributes(*metrics: str) -> dict:
+    """Returns the metrics of all attributes, of the given beginnings of names."""
+    return {f"{metric}_{name}": {} for metric in metrics for name in ATTRIBUTES}
+
+
+def faces_classifier(dataset: str, size: int, filters: list) -> Recipe:
+    """Returns a recipe of the classifier of all attributes."""
+    recipe = classifier(
+        dataset,
+        cycles=[[4, 0.01, {}]],
+        filters=filters,
+        image_shape=[size, size, 3],
+        attributes=ATTRIBUTES,
+        mirror=True,
+    )
+    real = {
+        name: {}
+        for name in recipe.metrics
+        if name.endswith("_real") and not name.startswith("classification")
+    }
+    return replace(
+        recipe,
+        metrics=of_attributes("accuracy") | real,
+        pictures={"labels": list(ATTRIBUTES)},
+        validation="validation",
+    )
+
+
+RECIPES = {
+    "dcgan_avatars": dcgan({}, {}, {"labels": None}),
+    "cdcgan_avatars": dcgan(
+        {f"attribute_accuracy_{LABEL}": {}, "diversity": {}},
+        {"num_classes": len(ATTRIBUTES[LABEL])},
+        {"labels": LABEL, "class_names": ATTRIBUTES[LABEL]},
+    ),
+    "cvae_avatars": variational(
+        LARGE,
+        family="CVAE",
+        model=VARIATIONAL
+        | {
+            "image_shape": [64, 64, 3],
+            "latent_dim": 48,
+            "bottleneck": 2,
+            "hidden": [128],
+            "attributes": ATTRIBUTES,
+        },
+        cycles=[[30, 0.006, {}]],
+        pictures={"labels": list(ATTRIBUTES)},
+        metrics=SAMPLES
+        | of_attributes("attribute_accuracy", "reconstruction_accuracy")
+        | {"bits_per_dim": {"samples": 100, "images": 1000}, "bits_per_dim_png": {}}
+        | PIXELS
+        | latent_metrics(labels=True),
+        paper=SOHN,
+    ),
+    "vae_avatars": variational(
+        SMALL,
+        family="VAE",
+        model=VARIATIONAL
+        | {"image_shape": [32, 32, 3], "latent_dim": 48, "bottleneck": 8, "hidden": [160]},
+        cycles=[[60, 0.006, {}]],
+        pictures={"labels": None},
+        metrics=SAMPLES
+        | {"bits_per_dim": {"samples": 500, "images": 1000}, "bits_per_dim_png": {}}
+        | PIXELS
+        | {"anomaly_noise": {}}
+        | latent_metrics(labels=True),
+        paper=KINGMA,
+    ),
+    "classifier_avatars_lorelei": faces_classifier(LARGE, 64, [16, 32, 56, 88]),
+    "classifier_avatars_pixel_art": faces_classifier(SMALL, 32, [16, 48, 96]),
+}

@@ -1,0 +1,64 @@
+"""Recipes of the models of CIFAR-10, which have no weights in the package."""
+
+from zoo.recipes.papers import KINGMA, RADFORD
+from zoo.recipes.pictures import PIXELS
+from zoo.recipes.recipe import MUON, Recipe
+
+NAME = "cifar10"
+SPLITS = {"split": "train[:45000]", "validation": "train[45000:]"}
+
+
+def dcgan(**model) -> Recipe:
+    """Returns a recipe of a DCGAN, with further arguments of the model."""
+    return Recipe(
+        family="DCGAN",
+        model={
+            "image_shape": [32, 32, 3],
+            "latent_dim": 100,
+            "filters": [256, 128, 64],
+            "kernel_size": 4,
+            "augmentations": ["flip"],
+            "ema": 0.999,
+        }
+        | model,
+        dataset=NAME,
+        batch_size=64,
+        cycles=[[60, 0.02, {}]],
+        optimizer="Muon",
+        optimizer_arguments=MUON | {"momentum": 0.5, "adam_beta_1": 0.5, "adam_lr_ratio": 0.05},
+        binarize=None,
+        pictures={} if "num_classes" in model else {"labels": None},
+        metrics=PIXELS,
+        paper=RADFORD,
+        **SPLITS,
+    )
+
+
+RECIPES = {
+    "dcgan_cifar10": dcgan(),
+    "cdcgan_cifar10": dcgan(num_classes=10),
+    "vae_cifar10": Recipe(
+        family="VAE",
+        model={
+            "image_shape": [32, 32, 3],
+            "latent_dim": 128,
+            "filters": [64, 128],
+            "blocks": 2,
+            "bottleneck": 16,
+            "hidden": [256],
+            "activation": "elu",
+            "prior": "flow",
+            "likelihood": "discretized_logistic",
+        },
+        dataset=NAME,
+        batch_size=125,
+        cycles=[[60, 0.006, {}]],
+        optimizer="Muon",
+        optimizer_arguments=MUON | {"exclude_layers": ["linear"]},
+        binarize=None,
+        pictures={"labels": None},
+        metrics={"bits_per_dim": {"samples": 500, "images": 1000}, "bits_per_dim_png": {}} | PIXELS,
+        paper=KINGMA,
+        **SPLITS,
+    ),
+}
