@@ -18,6 +18,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 import zoo
+from tests import harness
 from tests.conftest import ROOT, nightly_except
 from zoo import artifact, catalog, cli, generate
 from zoo.inference import litert
@@ -378,3 +379,26 @@ def test_the_benchmark_prints_a_table():
     name, *cells = (cell.strip() for cell in row.strip("|").split("|"))
     assert name == "vae_dense_mnist"
     assert all(float(cell.replace(",", "")) > 0 for cell in cells)
+
+
+@pytest.mark.nightly
+def test_the_rows_of_a_model_of_attributes_have_a_feature_for_each(tmp_path, capfd):
+    folder = zoo.publish(harness.MODELS["cvae_attributes"](), tmp_path / "faces")
+    command = [folder, "-n", 12, "--seed", 4, "--shards", 2, "--condition", "parity=odd"]
+    called(capfd, *command, "-o", tmp_path / "set", *RUNNER)
+    builder = tfds.builder_from_directory(tmp_path / "set")
+    assert {name: builder.info.features[name].names for name in harness.ATTRIBUTES} == (
+        harness.ATTRIBUTES
+    )
+    rows = list(builder.as_dataset(split="train").as_numpy_iterator())
+    assert [row["parity"] for row in rows] == [1] * 12
+    assert [row["size"] for row in rows] == [seed % 3 for seed in range(4, 16)]
+    model = zoo.load(folder, "litert")
+    expected = in_bytes(model.sample(12, condition={"parity": "odd"}, seed=4)).astype(int)
+    assert np.abs(np.stack([row["image"] for row in rows]) - expected).max() <= 1
+    error = called(capfd, *command[:-1], "parity=od", "-o", tmp_path / "other", status=2)
+    assert "'od'; the nearest is 'odd'" in error
+    error = called(
+        capfd, "vae_mnist", "-n", 2, "--condition", "a=1", "-o", tmp_path / "none", status=2
+    )
+    assert "condition must be None for vae_mnist" in error

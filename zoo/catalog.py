@@ -41,10 +41,10 @@ class Card:
         image_shape: (height, width, channels).
         num_classes: Number of labels, or None if the model is not conditional on a label.
         tags: Words that describe the model, for example "variational" or "baseline".
-        condition: {"shape", "at", "attributes"} of the tensor that the model is conditional on;
-            "at" is (row, column) if it is a part of the image, and "attributes" is {attribute:
-            names of its values} if it consists of the numbers of these values. None if the model is
-            not conditional on a tensor. That of a classifier of attributes describes its labels.
+        condition: {"shape", "at"} of the tensor that the model is conditional on; "at" is (row,
+            column) if it is a part of the image. If it consists of the values of attributes,
+            "attributes" is {attribute: names of its values}. None if the model is not conditional
+            on a tensor. That of a classifier of attributes describes its labels.
         signatures: {name: {"inputs" or "outputs": {name: {"dtype", "shape"}}}} of the SavedModel,
             without serving_default; None in a shape is the batch.
         recipe: Every hyper-parameter, the seed, the epochs and "wall_clock_seconds".

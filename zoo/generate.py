@@ -59,8 +59,8 @@ class Plan:
         n: Number of images.
         seed: Seed of the first image.
         labels: Labels that are used in turn, or None for the label seed mod num_classes.
-        condition: {attribute: name of its value} of all images, or None.
         shards: Number of files.
+        condition: {attribute: name of its value} of all images, or None.
     """
 
     model: str
@@ -69,8 +69,8 @@ class Plan:
     n: int
     seed: int
     labels: list | None
-    condition: dict | None
     shards: int
+    condition: dict | None = None
 
     def rows(self, shard: int) -> range:
         """Returns the numbers of the rows of a shard."""
@@ -140,7 +140,7 @@ def generate(
     shards = validation.positive_int(shards or default_shards(n, model.image_shape), "shards")
     if shards > n:
         raise ValueError(f"shards must be at most {n}, the number of images; received: {shards}.")
-    plan = Plan(stored.name, stored.digest(), runtime, n, seed, labels, condition, shards)
+    plan = Plan(stored.name, stored.digest(), runtime, n, seed, labels, shards, condition)
     folder = _folder(folder)
     _start(plan, folder)
     described = features(model, stored.card.class_names if model.num_classes else [])

@@ -210,7 +210,7 @@ def test_a_model_is_trained_and_measured_on_a_source(digits):
             "must be in \\[0, 1\\]; received: values from 7 to 7",
         ),
         (
-            lambda: data.get((np.zeros((2, 2, 2, 1)), np.eye(2, dtype=int))),
+            lambda: data.get((np.zeros((2, 2, 2, 1)), np.ones((2, 2, 2), int))),
             ValueError,
             "Conditions must be integer labels",
         ),

@@ -114,6 +114,7 @@ def test_decoded_likelihood_is_the_integral_over_z(condition_at, rng):
         latent_dim=1,
         condition_shape=(14, 14, 1) if condition_at else None,
         condition_at=condition_at,
+        attributes=None,
         num_classes=None,
         has=lambda signature: False,
         encode=lambda images, **_: (

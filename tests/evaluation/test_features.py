@@ -173,6 +173,7 @@ def test_anomalies_are_images_with_a_higher_score():
         num_classes=None,
         condition_shape=None,
         condition_at=None,
+        attributes=None,
         score=lambda images: images.mean(axis=(1, 2, 3)),
     )
     recipe = replace(recipes.named("vae_fashion_mnist"), binarize=None)
@@ -206,6 +207,7 @@ def test_active_units_are_those_with_a_varying_mean(rng):
         num_classes=None,
         condition_shape=None,
         condition_at=None,
+        attributes=None,
         encode=lambda images: (rng.normal(size=(len(images), 4)) * scale, None),
     )
     assert METRICS["active_units"].measure(model, splits())["value"] == 2

@@ -21,6 +21,7 @@ def drawing(images, num_classes=None):
         num_classes=num_classes,
         condition_shape=None,
         condition_at=None,
+        attributes=None,
         sample=sample,
     )
 

@@ -10,6 +10,8 @@ from zoo.evaluation.classifiers import predicted, shipped, shipped_name
 
 # Samples up to this number are kept, because several metrics need them.
 KEPT = 10_000
+# Images whose features are computed at once.
+BATCH = 1000
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,11 @@ class Splits:
 
     def _features(self, classifier, role: str) -> np.ndarray:
         """Returns a classifier's features of the images of a role, float32 ``(n, d)``."""
-        return classifier.classify(self.images(role).first()[0])[1]
+        source = self.images(role)
+        # In batches, because all images as float32 may need gigabytes.
+        batches = source.batches(min(BATCH, len(source))).as_numpy_iterator()
+        images = (batch[0] if isinstance(batch, tuple) else batch for batch in batches)
+        return np.concatenate([classifier.classify(part)[1] for part in images])
 
     def deviation(self, classifier) -> np.float32:
         """Returns the root of the mean variance of a classifier's features of the test images."""

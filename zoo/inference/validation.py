@@ -252,18 +252,16 @@ def attribute_values(given, attributes: dict, n: int, numbers=None) -> np.ndarra
                 f"condition must name attributes of the model; received: {name!r}"
                 f"{nearest(name, attributes)}."
             )
+    columns = {name: _numbers_of(value, name, attributes[name], n) for name, value in given.items()}
     missing = [name for name in attributes if name not in given]
     if missing and numbers is None:
         raise ValueError(
             "condition must have a value for each attribute of this model, "
             f"{described_attributes(attributes)}; received: none for {', '.join(missing)}."
         )
-    columns, rest = {}, numbers
     for name in missing:
-        columns[name] = rest % len(attributes[name])
-        rest = rest // len(attributes[name])
-    for name, value in given.items():
-        columns[name] = _numbers_of(value, name, attributes[name], n)
+        columns[name] = numbers % len(attributes[name])
+        numbers = numbers // len(attributes[name])
     return np.stack([np.broadcast_to(columns[name], (n,)) for name in attributes], 1).astype(
         np.int32
     )
@@ -277,14 +275,14 @@ def _numbers_of(given, name, values, n):
             f"condition must have one value of {name}, or {n} of them, one for each image; "
             f"received: {short(given)}."
         )
-    names = names.astype(str)
-    for value in names.flat:
+    found = [str(value) for value in names.flat]
+    for value in found:
         if value not in values:
             raise ValueError(
                 f"{name} must be one of its values, {', '.join(values)}; received: "
-                f"{short(str(value))}{nearest(value, values)}."
+                f"{short(value)}{nearest(value, values)}."
             )
-    return np.array([values.index(value) for value in names.flat]).reshape(names.shape)
+    return np.array([values.index(value) for value in found]).reshape(names.shape)
 
 
 def _attribute_numbers(given, attributes, n):

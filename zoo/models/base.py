@@ -170,8 +170,9 @@ class ImageModel(methods.Conditional, keras.Model):
             condition = {
                 "shape": list(self.condition_shape),
                 "at": self.condition_at and list(self.condition_at),
-                "attributes": self.listed_attributes,
             }
+            if self.attributes:
+                condition["attributes"] = self.listed_attributes
         signatures = {}
         for name in self.signatures():
             function = self.concrete_function(name)

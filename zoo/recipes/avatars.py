@@ -91,7 +91,6 @@ def faces_classifier(dataset: str, size: int, filters: list) -> Recipe:
         filters=filters,
         image_shape=[size, size, 3],
         attributes=ATTRIBUTES,
-        mirror=True,
     )
     real = {
         name: {}

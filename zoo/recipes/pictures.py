@@ -199,13 +199,7 @@ def on_pictures(
     condition, more = _condition(source) if conditional else ({}, {"labels": None})
     pictures |= more
     make = _of_recipe if isinstance(chosen, Recipe) else _of_family
-    fields = {
-        "dataset": dataset,
-        "pictures": pictures,
-        "split": splits["train"],
-        "validation": splits["validation"],
-        "test": splits["test"],
-    }
+    fields = {"dataset": dataset, "pictures": pictures, "split": splits.pop("train")} | splits
     return make(chosen, source, condition, fields), source
 
 

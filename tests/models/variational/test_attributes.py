@@ -155,7 +155,7 @@ def test_the_command_line_takes_names_of_values(small, published, tmp_path, capf
     call(capfd, *command, " size = large,parity=odd")
     sheet = np.asarray(Image.open(path), float) / 255
     expected = small.sample(4, condition=LONG, seed=0)
-    assert np.abs(sheet[1:29, 1:29] - expected[0, ..., 0]).max() < 0.02
+    assert np.abs(sheet[2:30, 2:30] - expected[0, ..., 0]).max() < 0.02
     for wrong, sentence in (
         ("size=lrge", "'lrge'; the nearest is 'large'"),
         ("sizes=large", "'sizes'; the nearest is 'size'"),
