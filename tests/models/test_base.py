@@ -590,10 +590,10 @@ def test_constructors_check_their_arguments(arguments, sentence):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ({}, "Either num_classes or condition_shape must be given"),
+        ({}, "Exactly one of num_classes, attributes and condition_shape must be given"),
         (
             {"num_classes": 10, "condition_shape": (3,)},
-            "Either num_classes or condition_shape must be given",
+            "Exactly one of num_classes, attributes and condition_shape must be given",
         ),
         ({"num_classes": 0}, "num_classes must be an integer of at least 1"),
         ({"num_classes": 10, "condition_at": (0, 0)}, "condition_at must be the"),

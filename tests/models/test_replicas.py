@@ -61,6 +61,7 @@ def test_workers_read_their_own_shards_of_the_global_batches():
         image_shape=(1, 1, 1),
         condition_at=None,
         num_classes=None,
+        attributes=None,
     )
     batches.on_replicas(model, {"x": source, "batch_size": 8})
     assert source.shards == ((0, 2), (1, 2))
