@@ -18,7 +18,7 @@ from zoo import export
 from zoo.data import MemorySource
 from zoo.export import calibration, saved_model, tflite
 from zoo.inference.litert import LiteRT
-from zoo.models import VAE
+from zoo.models import VAE, Glow
 from zoo.publishing.weights import round_weights
 from zoo.utils.atomic import atomic_write
 
@@ -51,6 +51,23 @@ def test_a_file_of_float16_has_the_matrices_of_a_flow_prior_in_full(tmp_path, rn
     # Its constant terms are rounded.
     densities = [compute("log_prior", expected) for compute in (lite, model.compute)]
     np.testing.assert_allclose(*(one["log_prob"] for one in densities), rtol=2e-5)
+
+
+def test_a_file_of_float16_has_the_factors_and_constants_of_a_flow_in_full(tmp_path, rng):
+    model = Glow((8, 8, 1), steps=(2, 2), filters=4, couplings=2, hidden=(8,))
+    for weights in model.trainable_variables:
+        weights.assign(weights + 0.1 * rng.standard_normal(weights.shape))
+    round_weights(model)
+    saved_model.write(model, tmp_path / "1")
+    (tmp_path / "model.tflite").write_bytes(tflite.convert(tmp_path / "1", "float16"))
+    lite = LiteRT(tmp_path / "model.tflite")
+    z = {"z": rng.standard_normal((20, 64), dtype=np.float32)}
+    images = model.compute("decode", z)
+    np.testing.assert_allclose(lite("decode", z)["images"], images["images"], rtol=0, atol=1e-5)
+    for signature, output in (("log_likelihood", "log_prob"), ("score", "score")):
+        given = {"images": images["images"]}
+        values = [compute(signature, given)[output] for compute in (lite, model.compute)]
+        np.testing.assert_allclose(*values, rtol=1e-5)
 
 
 @pytest.mark.parametrize("shape", [[None, None, 4], [None, 3, None, 4]])

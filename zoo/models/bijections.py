@@ -2,6 +2,10 @@
 
 Flow models are chains of bijections of images, and flow priors are chains of bijections of vectors.
 ``forward`` maps data towards normal noise and ``inverse`` maps noise to data.
+
+TF Lite files store constants in float16. The weights are rounded to it before an export, but values
+that are computed from weights alone would be rounded in the file only. The bijections therefore
+compute with such a value as the sum of two, which has 22 bits, or compute it at run time.
 """
 
 import math
@@ -25,7 +29,18 @@ def sum_of_row(values):
 
 def zero_of_row(values):
     """Returns a zero for each row, ``(n,)``."""
-    return ops.zeros_like(ops.reshape(values, (-1, math.prod(values.shape[1:])))[:, 0])
+    return ops.zeros_like(_vectors(values)[:, 0])
+
+
+def number_of_row(values, number):
+    """Returns a number for each row, ``(n,)``."""
+    high = float(np.float16(number))
+    parts = ops.convert_to_tensor([high, number - high], values.dtype)
+    return ops.sum(ops.zeros_like(_vectors(values)[:, :2]) + parts, axis=-1)
+
+
+def _vectors(values):
+    return ops.reshape(values, (-1, math.prod(values.shape[1:])))
 
 
 class Bijection(layers.Layer):
@@ -119,24 +134,31 @@ class Logit(Bijection):
 
     Args:
         alpha: float. Distance of the arguments of the logit from 0 and 1. A small one, such as
-            1e-5, gives better densities of images with many black pixels. Defaults to 1e-5.
+            1e-5, gives better densities of images with many black pixels. It is rounded to float16.
+            Defaults to 1e-5.
+
+    Raises:
+        ValueError: If alpha is 0 in float16, or at least 0.5.
     """
 
     def __init__(self, alpha=1e-5, **kwargs):
         super().__init__(**kwargs)
-        self.alpha = alpha
+        self.alpha = float(np.float16(alpha))
+        if not 0 < self.alpha < 0.5:
+            raise ValueError(f"alpha must be between 1e-7 and 0.5; received: {alpha!r}.")
 
     def forward_and_log_det(self, x, condition=None, training=False):
         """Computes the logit of p and the log-determinant Σ log(1 − 2α) − log p(1 − p)."""
-        # p and 1 − p are sums of positive terms: neither is 0 when a file stores α in float16,
-        # in which 1 − α is 1.
-        log_p = ops.log(self.alpha * (1 - x) + (1 - self.alpha) * x)
-        log_q = ops.log(self.alpha * x + (1 - self.alpha) * (1 - x))
+        # p and 1 − p are written as sums with a small term, because float16 rounds 1 − 2α to 1.
+        # Neither is ever 0.
+        log_p = ops.log(x + self.alpha * (1 - 2 * x))
+        log_q = ops.log((1 - x) - self.alpha * (1 - 2 * x))
         return log_p - log_q, sum_of_row(math.log(1 - 2 * self.alpha) - log_p - log_q)
 
     def inverse(self, y, condition=None):
         """Computes (σ(y) − α) / (1 − 2α)."""
-        return (ops.sigmoid(y) - self.alpha) / (1 - 2 * self.alpha)
+        p = ops.sigmoid(y)
+        return p + (2 * p - 1) * (self.alpha / (1 - 2 * self.alpha))
 
 
 class Squeeze(Bijection):
@@ -187,19 +209,17 @@ class ActNorm(Bijection):
 
     def build_for(self, shape, condition_shape=None):
         """Creates b and s, one for each channel."""
-        self.positions = math.prod(shape[:-1])
         self.bias = self.add_weight(shape=shape[-1:], initializer="zeros", name="bias")
         self.log_scale = self.add_weight(shape=shape[-1:], initializer="zeros", name="log_scale")
         return super().build_for(shape, condition_shape)
 
     def forward_and_log_det(self, x, condition=None, training=False):
         """Computes y; the log-determinant is height * width * Σ s."""
-        log_det = self.positions * ops.sum(self.log_scale)
-        return (x + self.bias) * ops.exp(self.log_scale), log_det + zero_of_row(x)
+        return _scaled(x + self.bias, ops.exp(self.log_scale)), _repeated(self.log_scale, x)
 
     def inverse(self, y, condition=None):
         """Computes x = y exp(−s) − b."""
-        return y * ops.exp(-self.log_scale) - self.bias
+        return _scaled(y, ops.exp(-self.log_scale)) - self.bias
 
     def initialize(self, x, condition=None):
         """Sets b and s from the mean and the standard deviation of each channel of x."""
@@ -219,7 +239,7 @@ class Linear(Bijection):
 
     def build_for(self, shape, condition_shape=None):
         """Creates the factors of W ``(channels, channels)``."""
-        self.positions, size = math.prod(shape[:-1]), shape[-1]
+        size = shape[-1]
         rotation, _ = np.linalg.qr(ops.convert_to_numpy(keras.random.normal((size, size))))
         packed, permutation = tf.linalg.lu(rotation)
         packed, diagonal = packed.numpy(), np.diag(packed.numpy())
@@ -253,8 +273,7 @@ class Linear(Bijection):
         lower, upper, diagonal = self._factors()
         one = ops.eye(len(self.strictly_lower), dtype=lower.dtype)
         matrix = self.permutation @ (lower + one) @ ((upper + one) * diagonal)
-        log_det = self.positions * ops.sum(self.log_scale)
-        return _times(x, matrix), log_det + zero_of_row(x)
+        return _times(x, matrix), _repeated(self.log_scale, x)
 
     def inverse(self, y, condition=None):
         """Computes y W⁻¹."""
@@ -468,14 +487,27 @@ def convolutional_network(filters, hidden, shape, outputs, condition_shape):
     return keras.Model(x if condition is None else [x, condition], last(h), name="coupling")
 
 
-def _times(x, matrix):
-    """Multiplies the channels of vectors or images by a matrix that is computed from weights.
+def _repeated(weights, x):
+    """Sums weights of the channels of x over all positions, ``(n,)``, at run time."""
+    return sum_of_row(ops.zeros_like(x) + weights)
 
-    The matrix is multiplied as the sum of two, each of which is nearly exact in float16, because TF
-    Lite files store constants in that precision. Their sum has 22 bits.
-    """
-    rounded = ops.cast(ops.cast(matrix, "float16"), matrix.dtype)
-    return _product(x, rounded) + _product(x, matrix - rounded)
+
+def _scaled(x, factor):
+    """Multiplies the channels of x by numbers that are computed from weights."""
+    rounded, rest = _parts(factor)
+    return x * rounded + x * rest
+
+
+def _times(x, matrix):
+    """Multiplies the channels of vectors or images by a matrix that is computed from weights."""
+    rounded, rest = _parts(matrix)
+    return _product(x, rounded) + _product(x, rest)
+
+
+def _parts(value):
+    """Splits a value in two, each of which is nearly exact in float16."""
+    rounded = ops.cast(ops.cast(value, "float16"), value.dtype)
+    return rounded, value - rounded
 
 
 def _product(x, matrix):

@@ -9,13 +9,12 @@ from keras import ops
 
 from zoo.data import get, with_shape_of
 from zoo.inference import methods
-from zoo.models import batches
+from zoo.models import batches, bijections
 from zoo.models.flow import dequantization as noises
 from zoo.models.generative import GenerativeModel
 
 # Number of images whose statistics initialize the bijections.
 INITIALIZATION = 256
-LOG_2_PI = math.log(2 * math.pi)
 
 
 class FlowModel(methods.ExactLikelihood, methods.Scores, GenerativeModel):
@@ -161,7 +160,8 @@ class FlowModel(methods.ExactLikelihood, methods.Scores, GenerativeModel):
     def log_prob(self, x, condition=None, training=False):
         """Computes log p(x) in nats, ``(n,)``, for x ``(n, *image_shape)`` in [0, 1]."""
         z, log_det = self.bijection.forward_and_log_det(x, self._one_hot(condition), training)
-        return -0.5 * ops.sum(ops.square(z) + LOG_2_PI, axis=-1) + log_det
+        constant = bijections.number_of_row(z, -0.5 * self.latent_dim * math.log(2 * math.pi))
+        return constant - 0.5 * ops.sum(ops.square(z), axis=-1) + log_det
 
     def encode_tensor(self, x, condition=None):
         """Computes z = f(x), ``(n, latent_dim)``, of x ``(n, *image_shape)`` in [0, 1]."""
@@ -174,7 +174,8 @@ class FlowModel(methods.ExactLikelihood, methods.Scores, GenerativeModel):
     def score_tensor(self, images, condition=None):
         """Computes the anomaly score −log p(x) + d log 256 in nats, ``(n,)``, with u = ½."""
         middle = noises.dequantized(images, 0.5)
-        return self.latent_dim * math.log(noises.LEVELS) - self.log_prob(middle, condition)
+        constant = self.latent_dim * math.log(noises.LEVELS)
+        return bijections.number_of_row(images, constant) - self.log_prob(middle, condition)
 
     def signatures(self):
         """Returns the signatures of every model and those of the exact likelihood."""
