@@ -401,4 +401,4 @@ def test_the_rows_of_a_model_of_attributes_have_a_feature_for_each(tmp_path, cap
     error = called(
         capfd, "vae_mnist", "-n", 2, "--condition", "a=1", "-o", tmp_path / "none", status=2
     )
-    assert "condition must be None for vae_mnist" in error
+    assert "--condition must not be given for vae_mnist" in error

@@ -50,22 +50,29 @@ def labels_of(text: str, class_names: list) -> list[int]:
     return labels
 
 
-def condition_of(text: str | None, attributes: dict) -> dict | None:
+def condition_of(text: str | None, name: str, attributes: dict | None) -> dict | None:
     """Returns {attribute: name of a value} of a text such as ``glasses=1,hair=long``.
 
     Args:
         text: The text, or None.
-        attributes: {attribute: names of its values} of the model.
+        name: Name of the model, for the error.
+        attributes: {attribute: names of its values} of the model, or None.
     """
     if text is None:
         return None
-    pairs = [part.partition("=") for part in text.split(",")]
-    if not all(name.strip() and value.strip() for name, _, value in pairs):
+    if not attributes:
+        raise click.UsageError(
+            f"--condition must not be given for {name}, which is not conditional on attributes; "
+            f"received: {text!r}."
+        )
+    pairs = [[side.strip() for side in part.split("=", 1)] for part in text.split(",")]
+    # A pair without "=" has one side, and an attribute that is named twice leaves fewer names.
+    if not all(len(pair) == 2 and all(pair) for pair in pairs) or len(dict(pairs)) < len(pairs):
         raise click.UsageError(
             "--condition must be ATTRIBUTE=VALUE, with commas between several, of the attributes "
-            f"{catalog.described_attributes(attributes)}; received: {text!r}."
+            f"{catalog.described_attributes(attributes)}, each at most once; received: {text!r}."
         )
-    return {name.strip(): value.strip() for name, _, value in pairs}
+    return dict(pairs)
 
 
 NAME = click.argument("name")
@@ -145,6 +152,8 @@ def info(name, as_json):
     dataset = card.trained_on or "unknown data"
     latent = f", latent_dim {card.latent_dim}" if card.latent_dim else ""
     click.echo(f"{card.name}: {card.family} on {dataset}, images {card.image_shape}{latent}")
+    if card.attributes:
+        click.echo(f"attributes: {catalog.described_attributes(card.attributes)}")
     click.echo(f"paper: {card.paper or 'unknown'}")
     if card.parameters:
         parts = {part: f"{count:,}" for part, count in card.parameters.items()}
@@ -207,7 +216,7 @@ def sample(name, n, labels, condition, seed, output, runtime):
         raise FileNotFoundError(f"There is no folder {output.parent} to write {output.name} to.")
     image_files.file_format(output)
     if card.attributes:
-        condition = condition_of(condition, card.attributes)
+        condition = condition_of(condition, name, card.attributes)
     elif condition and card.condition:
         condition = image_files.read(condition, card.condition["shape"])
     if labels:
@@ -222,7 +231,13 @@ def sample(name, n, labels, condition, seed, output, runtime):
 
 def _check_picture(name, shape, condition):
     """Validates that the condition of a model is a picture file."""
-    height, width, *_ = shape
+    if len(shape) != 3:
+        raise click.UsageError(
+            f"NAME must be a model whose condition is a picture or attributes; received: {name}, "
+            f"whose condition is a tensor of shape {tuple(shape)}. Use model.sample(n, "
+            "condition=…) in Python."
+        )
+    height, width, _ = shape
     if not condition or not Path(condition).is_file():
         raise click.UsageError(
             f"--condition must be a picture of {width}x{height} pixels for {name}, which samples "
@@ -274,7 +289,7 @@ def generate(name, beam_options, n, output, labels, condition, seed, shards, run
             n,
             output,
             labels=labels_of(labels, stored.card.class_names) if labels else None,
-            condition=condition_of(condition, stored.card.attributes or {}),
+            condition=condition_of(condition, name, stored.card.attributes),
             seed=seed,
             runtime=runtime,
             shards=shards,

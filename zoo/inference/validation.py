@@ -249,7 +249,7 @@ def attribute_values(given, attributes: dict, n: int, numbers=None) -> np.ndarra
     for name in given:
         if name not in attributes:
             raise ValueError(
-                f"condition must name attributes of the model; received: {name!r}"
+                f"condition must name attributes of the model; received: {short(name)}"
                 f"{nearest(name, attributes)}."
             )
     columns = {name: _numbers_of(value, name, attributes[name], n) for name, value in given.items()}
@@ -279,8 +279,8 @@ def _numbers_of(given, name, values, n):
     for value in found:
         if value not in values:
             raise ValueError(
-                f"{name} must be one of its values, {', '.join(values)}; received: "
-                f"{short(value)}{nearest(value, values)}."
+                f"{name} must be one of its values; received: {short(value)}"
+                f"{nearest(value, values)}."
             )
     return np.array([values.index(value) for value in found]).reshape(names.shape)
 
