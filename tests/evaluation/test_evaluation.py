@@ -206,6 +206,31 @@ def test_a_metric_that_cannot_be_measured_is_one_sentence(metric, settings, sent
         evaluation.measure(metric, model, splits, settings)
 
 
+def test_all_metrics_are_checked_before_the_first_is_measured(digits):
+    def sample(n, seed=0):
+        raise AssertionError("A metric was measured.")
+
+    model = SimpleNamespace(num_classes=None, sample=sample)
+    settings = {"parzen": {}, "nearest_neighbor": {}}
+    with pytest.raises(ValueError, match="must be measured on a model that is conditional on a l"):
+        evaluation.evaluate(model, "m", settings, SPLITS)
+
+
+@pytest.mark.parametrize(("condition_at", "values"), [(None, 784), ((14, 0), 588)])
+def test_bits_per_dimension_are_those_of_the_pixels_that_are_not_given(condition_at, values):
+    model = SimpleNamespace(
+        image_shape=(28, 28, 1),
+        num_classes=None,
+        attributes=None,
+        condition_at=condition_at,
+        condition_shape=(14, 14, 1) if condition_at else None,
+        log_likelihood=lambda images, **_: np.full(len(images), -588 * 2 * np.log(2)),
+    )
+    found = METRICS["bits_per_dim"].measure(model, SPLITS, images=5)
+    assert found["value"] == pytest.approx(2 * 588 / values)
+    assert f"bits for each of the {values} values" in found["protocol"]
+
+
 def test_metrics_of_pixels_use_grey_images_of_a_binarized_data_set(digits):
     """Checks that binarization, which recipes have by default, does not reach these metrics."""
     grey = replace(RECIPE, best=None)

@@ -262,8 +262,14 @@ def test_classification_accuracy_is_high_for_real_images_and_low_for_wrong_label
 def test_a_missing_classifier_is_named(name, digits, monkeypatch):
     data = Splits.of_recipe(replace(RECIPE, dataset="mnist"), FIXTURE)
     monkeypatch.setattr(data, "classifier", None)
-    with pytest.raises(ValueError, match="Name one with --features"):
-        evaluation.measure(name, Drawing(digits[0]), data, {})
+    for dataset, end in (
+        ("mnist", r"--features`, or publish one as evaluation/classifier_mnist in a folder of ZOO"),
+        ("folder:/home/me", r"Name one with `zoo evaluate --features`\.$"),
+    ):
+        named = Splits.of_recipe(replace(RECIPE, dataset=dataset), FIXTURE)
+        monkeypatch.setattr(data, "features_name", named.features_name)
+        with pytest.raises(ValueError, match=end):
+            evaluation.measure(name, Drawing(digits[0]), data, {})
 
 
 def test_metrics_of_labels_need_a_conditional_model(digits):

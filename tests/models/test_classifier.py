@@ -103,7 +103,8 @@ def test_attributes_have_heads_of_their_own(digits, tmp_path):
     source = data.MemorySource(images, values, attributes=harness.ATTRIBUTES)
     model.compile(keras.optimizers.Adam(0.01))
     model.fit(source, batch_size=30, epochs=4, verbose=0)
-    folder = publishing.publish(model, tmp_path / "mine", source)
+    # The columns of arrays have no names.
+    folder = publishing.publish(model, tmp_path / "mine", (images, values))
     stored = find(folder)
     parity, size = stored.card.metrics
     assert [parity["name"], size["name"]] == ["accuracy_parity", "accuracy_size"]

@@ -23,13 +23,12 @@ class OfAttribute(Metric):
         super().__init__()
         self.attribute = attribute
 
-    def column(self, owner: str, attributes, values=None):
-        """Returns the column of the attribute, or only validates that there is one.
+    def column(self, owner: str, attributes) -> int:
+        """Returns the number of the attribute among several.
 
         Args:
             owner: Description of what has the attributes, for the error.
             attributes: {attribute: names of its values}, or None.
-            values: Values of all attributes ``(n, k)``, or None.
 
         Raises:
             ValueError: If the attribute is not among them.
@@ -39,7 +38,7 @@ class OfAttribute(Metric):
                 f"{type(self).__name__} must be measured with {owner} that has the attribute "
                 f"{self.attribute!r}; received: one with {', '.join(attributes or ()) or 'none'}."
             )
-        return None if values is None else values[:, list(attributes).index(self.attribute)]
+        return list(attributes).index(self.attribute)
 
 
 class ClassifierAccuracy(OfAttribute):
@@ -48,17 +47,15 @@ class ClassifierAccuracy(OfAttribute):
     methods = ("classify",)
 
     def validate(self, model, data):
-        """Validates that the classifier and the images have the attribute."""
+        """Validates that the classifier has the attribute."""
         self.column("a classifier", model.attributes)
-        self.column("a data set", data.images("test").attributes)
 
     def measure(self, model, data, *, progress=None):
         """Measures on all test images."""
-        source = data.images("test")
-        images, values = source.first()
+        images, given = data.first("test", model)
+        column = self.column("a classifier", model.attributes)
         found = predicted(model, model.classify(images)[0])
-        right = self.column("a data set", source.attributes, values)
-        return percent_of(self.column("a classifier", model.attributes, found) == right) | {
+        return percent_of(found[:, column] == given["condition"][:, column]) | {
             "split": data.described("test"),
             "protocol": f"percent of images whose most probable value of {self.attribute} is the "
             "right one",
@@ -75,18 +72,28 @@ class AttributeAccuracy(OfAttribute, FeatureMetric):
     on_first_images = True
 
     def validate(self, model, data):
-        """Validates that the classifier and the model have the attribute."""
+        """Validates that the classifier and the model have the attribute with the same values."""
         super().validate(model, data)
         self.column("a classifier", data.classifier.attributes)
-        if not model.num_classes:
+        known = data.classifier.attributes[self.attribute]
+        if model.num_classes:
+            asked = data.images("test").classes or ()
+        else:
             self.column("a model", model.attributes)
+            asked = model.attributes[self.attribute]
+        if list(asked) != list(known):
+            raise ValueError(
+                f"{type(self).__name__} must be measured on a model whose values of "
+                f"{self.attribute} are those of the classifier, {', '.join(known)}; received: one "
+                f"with {', '.join(asked) or 'none'}."
+            )
 
     def correct(self, model, data, predictions, labels, condition) -> np.ndarray:
         """Returns whether predictions are the values that were asked for, bool ``(n,)``."""
-        found = self.column("a classifier", data.classifier.attributes, predictions)
+        found = predictions[:, self.column("a classifier", data.classifier.attributes)]
         if model.num_classes:
             return found == labels
-        return found == self.column("a model", model.attributes, condition)
+        return found == condition[:, self.column("a model", model.attributes)]
 
     def measure(self, model, data, *, images=10_000, progress=None):
         """Measures with ``images`` samples."""

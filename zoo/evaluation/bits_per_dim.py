@@ -37,6 +37,8 @@ class BitsPerDimension(Metric):
         """
         settings = {"samples": samples} if samples else {}
         values = math.prod(model.image_shape)
+        if model.condition_at:
+            values -= math.prod(model.condition_shape)
 
         def log_likelihood(rows, given, start):
             found = model.log_likelihood(rows, seed=start, **settings, **given)

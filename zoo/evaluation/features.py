@@ -43,10 +43,11 @@ class FeatureMetric(Metric):
         """Validates that there is a classifier, and labels if they are needed."""
         super().validate(model, data)
         if self.classifier(model, data) is None:
+            name = data.features_name
+            publish = f", or publish one as {name} in a folder of ZOO_PATH" if name else ""
             raise ValueError(
-                f"{type(self).__name__} must be measured with the features of a classifier; "
-                "received: none, and there is no shipped classifier for the data. Name one with "
-                "--features."
+                f"{type(self).__name__} must be measured with the features of a classifier of the "
+                f"data; received: none. Name one with `zoo evaluate --features`{publish}."
             )
 
     def blocks(self, model, data, samples: int, progress=None):

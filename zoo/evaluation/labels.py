@@ -31,9 +31,15 @@ class LabelAccuracy(FeatureMetric):
     needs_labels = True
 
     def validate(self, model, data):
-        """Validates that the images and the model have labels."""
+        """Validates that the images, the model and the classifier have labels."""
         super().validate(model, data)
         validate_labels(self, model)
+        if getattr(data.classifier, "attributes", None):
+            raise ValueError(
+                "LabelAccuracy must be measured with a classifier of labels; received: one of the "
+                f"attributes {', '.join(data.classifier.attributes)}, for each of which there is "
+                "the metric attribute_accuracy_NAME."
+            )
 
     def measure(self, model, data, *, images=10_000, progress=None):
         """Measures with ``images`` samples."""

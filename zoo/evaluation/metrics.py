@@ -102,9 +102,12 @@ def evaluate(
         The metrics of a card: {name, value, stderr, n, split, protocol, quick, anchor, command}.
 
     Raises:
-        ValueError: If a metric does not have one of its settings.
+        ValueError: If a metric does not have one of its settings, or the model cannot be measured
+            on the images.
     """
     found = []
+    for metric in metrics:  # Before the first of them is measured, which may take an hour.
+        METRICS[metric].validate(model, data)
     for metric, settings in metrics.items():
         title = metric if runtime == "keras" else f"{metric}@{runtime}"
         command = ["zoo", "evaluate", name, "--metric", metric, *options]

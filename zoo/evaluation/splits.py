@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from zoo.catalog import FOLDER
 from zoo.data import Binarized, MemorySource, Source, WithPatch, for_model, tfds
 from zoo.evaluation.classifiers import predicted, shipped, shipped_name
 
@@ -72,7 +73,8 @@ class Splits:
             features_name: As in the constructor.
         """
         if features is None:
-            features_name = shipped_name(recipe.dataset)
+            is_folder = recipe.dataset.startswith(FOLDER)
+            features_name = "" if is_folder else shipped_name(recipe.dataset)
         return cls(
             lambda split: recipe.images(split, data_dir),
             {"test": test or recipe.test, "train": recipe.split, "validation": recipe.validation},

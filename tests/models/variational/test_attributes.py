@@ -1,12 +1,13 @@
 """Tests of a model that is conditional on several attributes, in Python and on every runtime."""
 
+import click
 import keras
 import numpy as np
 import pytest
 from PIL import Image
 
 from tests import harness
-from zoo import cli, data, loading, publishing
+from zoo import cli, data, evaluation, loading, publishing
 from zoo.data import MemorySource
 from zoo.evaluation import METRICS, Splits
 from zoo.models import CVAE
@@ -161,10 +162,30 @@ def test_the_command_line_takes_names_of_values(small, published, tmp_path, capf
         ("sizes=large", "'sizes'; the nearest is 'size'"),
         ("large", "--condition must be ATTRIBUTE=VALUE, with commas between several, of the"),
         ("size=", "received: 'size='"),
+        ("size=large,size=small", "each at most once; received: 'size=large,size=small'"),
+        ("size=7", "size must be one of its values; received: '7'; there are large, medium, sm"),
     ):
         error = call(capfd, *command, wrong, status=2)
         assert sentence in error
         assert len(error.splitlines()) == 1
+    assert cli.condition_of(None, "faces", None) is None
+    with pytest.raises(click.UsageError, match=r"not be given for vae, .*received: 'size=large'"):
+        cli.condition_of("size=large", "vae", None)
+
+
+def test_a_tensor_that_is_no_picture_is_a_condition_in_python_alone(tmp_path, capfd):
+    path = tmp_path / "mine.keras"
+    CVAE((8, 8, 1), 2, hidden=(4,), condition_shape=(3,)).save(path)
+    for given in ([], ["--condition", "picture.png"]):
+        error = call(capfd, "sample", path, *given, status=2)
+        assert "condition is a tensor of shape (3,). Use model.sample(n, condition=" in error
+
+
+def test_the_attributes_are_printed(published, capfd):
+    with pytest.raises(SystemExit):
+        cli.main(["info", str(published)])
+    out = capfd.readouterr().out
+    assert "attributes: parity (even, odd), size (small, medium, large)\n" in out
 
 
 def test_the_server_takes_names_of_values_in_each_row(published):
@@ -232,10 +253,17 @@ def test_the_accuracy_of_each_attribute_is_that_of_samples_and_of_reconstruction
     ):
         METRICS["attribute_accuracy_age"].validate(Writing(), splits)
 
+    class Reversed(Writing):
+        attributes = harness.ATTRIBUTES | {"size": ["large", "medium", "small"]}
 
-def test_the_accuracy_of_a_label_is_that_of_its_attribute(source, digits):
+    with pytest.raises(ValueError, match="small, medium, large; received: one with large, medium"):
+        METRICS["attribute_accuracy_size"].validate(Reversed(), splits)
+
+
+def test_the_accuracy_of_a_label_is_that_of_its_attribute(digits):
     """A model that is conditional on one attribute as its label."""
-    labelled = MemorySource(digits[0], harness.attributes_of(digits[1])[:, 1], classes="sml")
+    values = harness.attributes_of(digits[1])
+    labelled = MemorySource(digits[0], values[:, 1], classes=harness.ATTRIBUTES["size"])
     splits = Splits(lambda _: labelled, {"test": "test"}, features=Reading, features_name="a test")
 
     class Labelled(Writing):
@@ -245,5 +273,9 @@ def test_the_accuracy_of_a_label_is_that_of_its_attribute(source, digits):
             condition = np.stack([np.zeros_like(labels), labels], axis=1)
             return super().sample(n, seed=seed, condition=condition)
 
-    found = METRICS["attribute_accuracy_size"].measure(Labelled(), splits, images=200)
+    found = evaluation.measure("attribute_accuracy_size", Labelled(), splits, {"images": 200})
     assert found["value"] == pytest.approx(80)
+    with pytest.raises(ValueError, match=r"parity are those of .* even, odd; received: one with sm"):
+        evaluation.measure("attribute_accuracy_parity", Labelled(), splits, {})
+    with pytest.raises(ValueError, match=r"LabelAccuracy must be measured with a classifier of lab"):
+        evaluation.measure("label_accuracy", Labelled(), splits, {})
