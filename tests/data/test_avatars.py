@@ -142,6 +142,11 @@ def test_wrong_labels_are_one_sentence_with_the_nearest_name(small):
         data.tfds("avatars/pixel_art", "train", small, labels=["glases", "hair"])
     with pytest.raises(ValueError, match="the nearest is 'skin'"):
         data.tfds("avatars/pixel_art", "train", small, labels="skins")
+    with pytest.raises(ValueError, match=r"^labels must be 'inferred', None.* received: 5; the"):
+        data.tfds("avatars/pixel_art", "train", small, labels=5)
+    for labels in ([], ["hair", "hair"]):
+        with pytest.raises(ValueError, match=r"^labels must be different features .*received: \["):
+            data.tfds("avatars/pixel_art", "train", small, labels=labels)
     assert data.attribute_names("avatars/pixel_art", small) == sorted(avatars.ATTRIBUTES)
 
 

@@ -95,6 +95,16 @@ def test_a_cvae_on_a_data_set_of_attributes_is_conditional_on_all():
     assert recipe.model == named.model
 
 
+def test_a_recipe_on_other_images_has_the_conditions_that_its_model_can_have():
+    named = recipes.named("classifier_avatars_pixel_art")
+    recipe, _ = recipes.on_pictures(named, "tfds:avatars/lorelei", FIXTURE)
+    assert list(recipe.metrics) == [f"accuracy_{name}" for name in avatars.ATTRIBUTES]
+    recipe, _ = recipes.on_pictures(named, "tfds:mnist", FIXTURE)
+    assert (recipe.model["num_classes"], recipe.metrics) == (10, {"accuracy": {}})
+    with pytest.raises(ValueError, match="or have the feature 'label'; received: neither"):
+        recipes.on_pictures(recipes.named("cdcgan_mnist"), "tfds:avatars/lorelei", FIXTURE)
+
+
 @pytest.mark.nightly
 @pytest.mark.parametrize("name", FACES)
 def test_an_artifact_is_as_small_as_promised(name, tmp_path):

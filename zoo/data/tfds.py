@@ -117,14 +117,19 @@ def _label_features(name, features, labels):
     """Validates ``labels`` and returns a feature's name, a list of names, or None."""
     if labels == "inferred":
         return "label" if _is_label(features.get("label")) else None
+    if labels is None:
+        return None
     known = [feature for feature in features if _is_label(features[feature])]
-    for label in [labels] if isinstance(labels, str) else labels or ():
+    several = isinstance(labels, (list, tuple))
+    for label in labels if several else [labels]:
         if label not in known:
             raise ValueError(
                 f"labels must be 'inferred', None, or features of {name} that are labels; "
                 f"received: {label!r}{nearest(label, known)}."
             )
-    return labels if isinstance(labels, str) or not labels else list(labels)
+    if several and not 0 < len(set(labels)) == len(labels):
+        raise ValueError(f"labels must be different features of {name}; received: {labels!r}.")
+    return list(labels) if several else labels
 
 
 def _shape(stored, image_size, color_mode):

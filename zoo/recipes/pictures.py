@@ -191,7 +191,9 @@ def on_pictures(
     splits = data.splits(dataset, data_dir)
     source = data.described_training(dataset, splits["train"], data_dir, pictures)
     pictures |= data.shape_settings(source.image_shape)
-    if labels == "required" and not source.classes and not dataset.startswith(FOLDER):
+    of_label = isinstance(chosen, Recipe) and "num_classes" in chosen.model
+    is_folder = dataset.startswith(FOLDER)
+    if labels == "required" and not (source.classes or of_label or is_folder):
         # The condition is then all attributes of the data set.
         pictures |= {"labels": data.attribute_names(dataset, data_dir) or "inferred"}
         source = data.described_training(dataset, splits["train"], data_dir, pictures)
@@ -257,8 +259,12 @@ def _of_recipe(recipe, source, condition, fields) -> Recipe:
     """Returns a recipe on other images, without the metrics that need its own data set."""
     conditions = ("num_classes", "attributes")
     model = {name: value for name, value in recipe.model.items() if name not in conditions}
-    kept = ("accuracy", "nll", "bits_per_dim", "nearest_neighbor")
+    kept = ("nll", "bits_per_dim", "nearest_neighbor")
     metrics = {name: recipe.metrics[name] for name in kept if name in recipe.metrics}
+    if any(name.startswith("accuracy") for name in recipe.metrics):
+        # Those of a classifier of the labels or of the attributes of the other images.
+        of_attributes = {f"accuracy_{name}": {} for name in condition.get("attributes", ())}
+        metrics = of_attributes or {"accuracy": {}}
     batch_size = min(recipe.batch_size, len(source))
     return replace(
         recipe,
@@ -285,8 +291,8 @@ def _class_names(source) -> list:
     names = source.classes or ()
     if len(names) < 2:
         raise ValueError(
-            "The pictures of a conditional model must be in sub-folders of at least 2 classes; "
-            f"received: {f'1 class, {names[0]}' if names else 'no sub-folders'}. A vae, or "
-            "--unconditional, needs no classes."
+            "The pictures of a conditional model must be in sub-folders of at least 2 classes, or "
+            f"have the feature 'label'; received: {f'1 class, {names[0]}' if names else 'neither'}."
+            " A vae, or --unconditional, needs no classes."
         )
     return list(names)
