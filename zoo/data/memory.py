@@ -3,6 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
+from zoo.catalog import described_attributes
 from zoo.data.source import Source, index_batches
 from zoo.inference import validation
 
@@ -32,7 +33,8 @@ class MemorySource(Source):
         self.image_shape = self._images.shape[1:]
         self.classes = self._names(classes)
         if attributes is not None:
-            self.attributes = {name: tuple(values) for name, values in attributes.items()}
+            self.attributes = validation.attributes(attributes)
+            _check_attributes(self._conditions, self.attributes)
 
     def _names(self, classes):
         if self._conditions is None or self._conditions.ndim > 1:
@@ -93,12 +95,23 @@ def _checked_conditions(conditions, n):
     return conditions.astype(np.int32)
 
 
+def _check_attributes(conditions, attributes):
+    sizes = [len(values) for values in attributes.values()]
+    whole = conditions is not None and conditions.dtype == np.int32
+    if not whole or conditions.shape[1:] != (len(sizes),) or (conditions >= sizes).any():
+        raise ValueError(
+            f"Conditions must be integers (n, {len(sizes)}), the numbers of the values of the "
+            f"attributes {described_attributes(attributes)}; received: "
+            f"{validation.short(conditions)}."
+        )
+
+
 def from_dataset(dataset: tf.data.Dataset, classes=None, attributes=None) -> MemorySource:
     """Reads a ``tf.data.Dataset`` into memory.
 
     Args:
-        dataset: Elements are images, pairs (image, label), or dictionaries with "image" and perhaps
-            "label", batched or not.
+        dataset: Elements are images, pairs (image, condition), or dictionaries with "image" and
+            perhaps "label", batched or not.
         classes: Names of the labels.
         attributes: As in ``MemorySource``.
 

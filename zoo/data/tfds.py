@@ -89,14 +89,17 @@ def tfds(
 
 
 def attribute_names(name: str, data_dir: str | None = None) -> list[str]:
-    """Returns the names of the features of a data set that are labels, except "label".
+    """Returns the names of the features of a data set that are attributes.
 
-    Arguments and errors as in ``tfds``.
+    They are all labels of at least two values, except "label". Arguments and errors as in ``tfds``.
     """
     builder = _builder(name, data_dir)
     _prepare(builder)
-    features = dict(builder.info.features or {})
-    return [feature for feature in features if feature != "label" and _is_label(features[feature])]
+    return [
+        key
+        for key, feature in dict(builder.info.features or {}).items()
+        if key != "label" and _is_label(feature) and len(feature.names) > 1
+    ]
 
 
 def split_names(name: str, data_dir: str | None = None) -> list[str]:

@@ -226,6 +226,8 @@ def validate_inputs(model, names, batch) -> None:
         validation.images(inputs[0], model.image_shape)
     if "label" in names:
         validation.labels(inputs[1], len(inputs[0]), model.num_classes)
+    if "condition" in names:
+        validation.condition(inputs[1], model, len(inputs[0]))
 
 
 def missing_condition(model) -> str:

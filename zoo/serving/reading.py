@@ -137,13 +137,16 @@ def attributes(model, values: list, seeds) -> np.ndarray:
     Args:
         model: ``Served``, conditional on attributes.
         values: The object of each row. Attributes that are missing vary with the seed.
-        seeds: Seed of each row, or None for the numbers of the rows.
+        seeds: Seed of each row, or None if the signature has none; then none may be missing.
     """
-    seeds = np.arange(len(values)) if seeds is None or len(seeds) != len(values) else seeds
+    if seeds is None or len(seeds) != len(values):
+        seeds = [None] * len(values)
+    else:
+        seeds = seeds.reshape(-1, 1)
     try:
         rows = [
-            validation.attribute_values(value, model.card.attributes, 1, seeds[i : i + 1])
-            for i, value in enumerate(values)
+            validation.attribute_values(value, model.card.attributes, 1, seed)
+            for value, seed in zip(values, seeds)
         ]
     except ValueError as error:
         raise Refused(str(error)) from error

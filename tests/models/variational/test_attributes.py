@@ -10,7 +10,7 @@ from tests import harness
 from zoo import cli, data, evaluation, loading, publishing
 from zoo.data import MemorySource
 from zoo.evaluation import METRICS, Splits
-from zoo.models import CVAE
+from zoo.models import CVAE, VAE
 from zoo.serving import limits, model, rest
 from zoo.serving.limits import Refused
 
@@ -112,12 +112,24 @@ def test_training_data_without_the_attributes_are_refused(small, digits, source)
         small.fit(images, verbose=0)
     with pytest.raises(ValueError, match=r"must have a column for each attribute .*parity, size"):
         small.fit(MemorySource(images, labels), verbose=0)
-    other = MemorySource(images, harness.attributes_of(labels), attributes={"a": "01", "b": "012"})
+    other = MemorySource(
+        images, harness.attributes_of(labels), attributes={"a": [0, 1], "b": [0, 1, 2]}
+    )
     with pytest.raises(ValueError, match=r"parity \(even, odd\).*received: a \(0, 1\), b \(0, 1"):
         data.for_model(other, small)
     with pytest.raises(ValueError, match="numbers of size from 0 to 2; received: 3"):
         small.fit(images[:4], np.int32([[0, 3]] * 4), verbose=0)
     assert data.for_model(source, small) is source
+    for wrong in (None, labels, np.zeros((300, 3), int), np.full((300, 2), 2), images[:, 0, :2, 0]):
+        with pytest.raises(ValueError, match=r"^Conditions must be integers \(n, 2\), .*parity"):
+            MemorySource(images, wrong, attributes=harness.ATTRIBUTES)
+    for wrong in (np.int32([[0, 3]] * 4), np.zeros((4, 2), np.float32), np.zeros((4, 3), np.int32)):
+        with pytest.raises(ValueError, match=r"^condition must "):
+            small.predict([images[:4], wrong], verbose=0)
+    pair = VAE(latent_dim=2, hidden=(4,), attributes=harness.ATTRIBUTES)
+    again = VAE.from_config(pair.get_config())
+    assert again.attributes == pair.attributes
+    assert list(again.attributes) == list(harness.ATTRIBUTES)
     for given in ({"attributes": harness.ATTRIBUTES, "num_classes": 2}, {}):
         with pytest.raises(ValueError, match="Exactly one of num_classes, attributes and condit"):
             CVAE(**given)
@@ -197,6 +209,11 @@ def test_the_server_takes_names_of_values_in_each_row(published):
     inputs = rest.read(served, bytearray(names)).inputs
     np.testing.assert_array_equal(inputs["condition"], [[1, 2], [1, 0]])
     assert inputs["condition"].dtype == np.int32
+    one = b'{"inputs": {"z": [[0, 0, 0, 0]], "condition": [%s]}, "signature_name": "decode"}'
+    inputs = rest.read(served, bytearray(one % b'{"size": "large", "parity": "odd"}')).inputs
+    np.testing.assert_array_equal(inputs["condition"], [[1, 2]])
+    with pytest.raises(Refused, match="a value for each attribute .*received: none for parity"):
+        rest.read(served, bytearray(one % b'{"size": "large"}'))
     columns = b'{"inputs": {"seed": [5, 6], "condition": [[0, 1], [1, 2]]}}'
     inputs = rest.read(served, bytearray(columns)).inputs
     np.testing.assert_array_equal(inputs["condition"], [[0, 1], [1, 2]])

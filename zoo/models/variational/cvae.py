@@ -61,8 +61,6 @@ class CVAE(VAE):
                 "Exactly one of num_classes, attributes and condition_shape must be given; "
                 f"received: {', '.join(map(repr, given))}."
             )
-        if attributes is not None:
-            attributes = validation.attributes(attributes)
         if condition_at is not None and not _fits(condition_at, condition_shape, image_shape):
             raise ValueError(
                 "condition_at must be the (row, column) at which a condition of condition_shape "
@@ -80,14 +78,6 @@ class CVAE(VAE):
             condition_at=condition_at,
             **settings,
         )
-
-    def get_config(self):
-        """Returns the configuration of ``VAE`` and the description of the condition."""
-        return super().get_config() | {
-            "attributes": self.listed_attributes,
-            "condition_shape": None if self.attributes else self.condition_shape,
-            "condition_at": self.condition_at,
-        }
 
 
 def _fits(at, part, image) -> bool:

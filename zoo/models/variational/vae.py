@@ -72,6 +72,8 @@ class VAE(VariationalModel):
             bottleneck = validation.positive_int(bottleneck, "bottleneck")
         networks.check_grid(image_shape, filters, blocks, bottleneck)
         likelihood = likelihoods.get(likelihood)
+        if attributes is not None:
+            attributes = validation.attributes(attributes)
 
         # Networks
         given = encoder, decoder
@@ -103,8 +105,11 @@ class VAE(VariationalModel):
         self.given_networks = dict(zip(("encoder", "decoder"), given))
 
     def get_config(self):
-        """Returns the configuration of ``VariationalModel`` and the sizes of the networks."""
+        """Returns the configuration of ``VariationalModel``, the condition and the sizes."""
         return super().get_config() | {
+            "attributes": self.listed_attributes,
+            "condition_shape": None if self.attributes else self.condition_shape,
+            "condition_at": self.condition_at,
             "hidden": self.hidden,
             "filters": self.filters,
             "blocks": self.blocks,
