@@ -64,10 +64,11 @@ class StoredModel:
         from zoo.utils import image_files
 
         known = self.card.recipe
-        own = (self._pictures or {}).items()
-        fit = {name: value for name, value in own if name in image_files.SETTINGS}
-        if self.card.attributes:
-            fit["labels"] = list(self.card.attributes)
+        own, is_folder = self._pictures or {}, dataset.startswith(catalog.FOLDER)
+        fit = {name: value for name, value in own.items() if name in image_files.SETTINGS}
+        labels = list(self.card.attributes or ()) or own.get("labels")
+        if labels and not is_folder:  # The labels of a folder are its sub-folders.
+            fit["labels"] = labels
         metrics = known.get("metrics")
         if metrics is None:
             metrics = self.load("keras").evaluation_metrics
@@ -77,7 +78,7 @@ class StoredModel:
             dataset=dataset,
             batch_size=1,
             cycles=[[1, 1.0, {}]],
-            test="all" if dataset.startswith(catalog.FOLDER) else "test",
+            test="all" if is_folder else "test",
             pictures=data.shape_settings(self.card.image_shape) | fit,
             binarize=known.get("binarize"),
             metrics=metrics,

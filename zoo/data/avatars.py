@@ -1,4 +1,4 @@
-"""Data set of drawn faces, which is made from seeds without a download.
+"""Data set of drawn faces, which are computed from seeds without a download.
 
 The faces are drawn by the package dicebear in two of its styles, whose licenses are CC0 1.0. A face
 depends on its seed alone.
@@ -136,7 +136,7 @@ class Faces:
         return {"image": image} | self._attributes(avatar.to_json()["options"])
 
     def _attributes(self, options) -> dict:
-        """Returns the names of the values of the attributes, from the options of a face."""
+        """Returns {attribute: name of its value} of the options that dicebear chose for a face."""
         names = {"hair_color": (HAIR_COLORS, "hairColor"), "skin": (SKINS, "skinColor")}
         return {
             "glasses": "1" if "glassesVariant" in options else "0",
@@ -152,8 +152,8 @@ class Avatars(tfds.core.GeneratorBasedBuilder):
 
     The configs are the keys of ``STYLES``: "pixel_art", of 32x32 pixels, and "lorelei", of 64x64
     pixels. The splits are the ranges of ``SEEDS``, and a split has its faces in the order of their
-    seeds. The features are "image" and the attributes of ``ATTRIBUTES``. Faces are drawn when the
-    data set is used for the first time, which takes a few minutes.
+    seeds. The features are "image" and the attributes of ``ATTRIBUTES``. The faces are drawn when
+    the data set is used for the first time, which takes a few minutes.
     """
 
     VERSION = tfds.core.Version("1.0.0")

@@ -1,4 +1,4 @@
-"""Metrics of one attribute of several: of classifiers, of samples and of reconstructions.
+"""Metrics that measure classifiers, samples or reconstructions by one of several attributes.
 
 The name of such a metric ends in that of the attribute, for example ``attribute_accuracy_glasses``.
 """

@@ -54,13 +54,13 @@ class BitsPerDimension(Metric):
 class PngBitsPerDimension(Metric):
     """Mean size of the test images as PNG files, in bits for each value of an image.
 
-    It is the value of ``bits_per_dim`` that a common lossless format has.
+    It is comparable with ``bits_per_dim``: a PNG file is a lossless code for the image.
     """
 
     on_first_images = True
 
     def measure(self, model, data, *, images=None, progress=None):
-        """Measures on the first ``images`` images, or all. The model makes no difference."""
+        """Measures on the first ``images`` images, or all. The model is not used."""
         rows, _ = data.images("test").first(images)
         sizes = []
         for image in np.uint8(np.round(rows * 255)):

@@ -16,8 +16,8 @@ class Classifier(methods.Classifies, ImageModel):
 
     The network has a stage of convolutions for each element of ``filters``. Each stage after the
     first halves the grid, and ends in a residual block. The features are the means of the last
-    stage's channels over the grid, and the logits are an affine function of them. With attributes
-    there are logits for the values of each of them, side by side.
+    stage's channels over the grid, and the logits are an affine function of them. A classifier of
+    attributes has the logits of the values of each attribute, side by side.
 
     In training, each image is shifted by a few pixels, and perhaps mirrored.
 
@@ -103,7 +103,7 @@ class Classifier(methods.Classifies, ImageModel):
     def cross_entropy(self, images, labels, weights=None, training=False):
         """Computes the mean of −log p(label | image), in nats, and the accuracy.
 
-        With attributes the first is the sum over them, and the second the mean.
+        With attributes the cross-entropy is the sum over them, and the accuracy is their mean.
 
         Args:
             images: float32 ``(n, *image_shape)`` in [0, 1].

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 from pathlib import Path
 
 from zoo import artifact
@@ -129,8 +130,8 @@ def _use(card, name):
         if card.attributes:
             first = {name: values[-1] for name, values in list(card.attributes.items())[:2]}
             condition = f"condition={json.dumps(first)}, "
-            picture = f" --condition {','.join(map('='.join, first.items()))}"
-            training = "your_attributes, "
+            picture = f" --condition {shlex.quote(','.join(map('='.join, first.items())))}"
+            training = "your_values, "
         lines = [
             f'model = zoo.load("{name}")  # a keras.Model with weights',
             f"images = model.sample(16, {labels}{condition}seed=0)",

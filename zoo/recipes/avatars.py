@@ -1,6 +1,6 @@
 """Recipes of the models of drawn faces in colour, ``zoo.data.avatars``.
 
-The networks are as narrow as files of 7 MB for each model need.
+The networks are so narrow that all files of a model together have at most 7 MB.
 """
 
 from dataclasses import replace
@@ -79,7 +79,7 @@ def variational(dataset: str, **settings) -> Recipe:
 
 
 def of_attributes(*metrics: str) -> dict:
-    """Returns the metrics of all attributes, of the given beginnings of names."""
+    """Returns metrics of all attributes, from the beginnings of their names."""
     return {f"{metric}_{name}": {} for metric in metrics for name in ATTRIBUTES}
 
 

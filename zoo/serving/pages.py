@@ -81,8 +81,9 @@ def _command(model, url: str) -> str:
     path = shlex.quote(f"{url}v1/models/{quote(model.name, safe='')}:predict")
     body = f'{{"instances": [{{{row}}}]}}'
     if "*" not in row:
-        return f"curl -d '{body}' {path}"
-    return f"python3 -c 'import json; print(json.dumps({body}))' | curl -d @- {path}"
+        return f"curl -d {shlex.quote(body)} {path}"
+    program = f"import json; print(json.dumps({body}))"
+    return f"python3 -c {shlex.quote(program)} | curl -d @- {path}"
 
 
 def routes(find, models) -> APIRouter:

@@ -1,5 +1,10 @@
 """Tests of a model that is conditional on several attributes, in Python and on every runtime."""
 
+import json
+import shlex
+from dataclasses import replace
+from types import SimpleNamespace
+
 import click
 import keras
 import numpy as np
@@ -11,7 +16,8 @@ from zoo import cli, data, evaluation, loading, publishing
 from zoo.data import MemorySource
 from zoo.evaluation import METRICS, Splits
 from zoo.models import CVAE, VAE
-from zoo.serving import limits, model, rest
+from zoo.publishing import page
+from zoo.serving import limits, model, pages, rest
 from zoo.serving.limits import Refused
 
 LONG = {"parity": "odd", "size": "large"}
@@ -155,6 +161,31 @@ def test_an_artifact_lists_the_attributes_and_litert_takes_their_names(small, pu
     assert f"zoo sample {published} --condition parity=odd,size=large" in page
 
 
+def test_commands_are_quoted_for_the_shell(published):
+    stored = loading.find(published)
+    attributes = {"hair": ["short", "king's long"]}
+    card = replace(stored.card, condition=stored.card.condition | {"attributes": attributes})
+    line = next(
+        line for line in page.text(card, published / "1", "faces").splitlines() if "zoo sa" in line
+    )
+    assert shlex.split(line)[3:5] == ["--condition", "hair=king's long"]
+    served = model.Served("faces", published, limits.Limits())
+    attributes["hair"].reverse()
+    mocked = SimpleNamespace(name="faces", card=card, signatures=served.signatures)
+    words = shlex.split(pages._command(mocked, "http://localhost:8501/"))
+    rows = [{"condition": {"hair": "king's long"}, "seed": 0}]
+    assert json.loads(words[2]) == {"instances": rows}
+
+
+def test_a_model_is_measured_on_other_data_with_the_labels_of_its_own(published):
+    stored = loading.find(published)
+    assert stored.recipe_on("others").pictures["labels"] == ["parity", "size"]
+    assert "labels" not in stored.recipe_on("folder:/pictures").pictures
+    recipe = stored.card.recipe | {"pictures": {"labels": "hair"}}
+    stored.card = replace(stored.card, condition=None, recipe=recipe)
+    assert stored.recipe_on("others").pictures["labels"] == "hair"
+
+
 def call(capfd, *arguments, status=0):
     with pytest.raises(SystemExit) as stopped:
         cli.main([*map(str, arguments)])
@@ -212,7 +243,7 @@ def test_the_server_takes_names_of_values_in_each_row(published):
     one = b'{"inputs": {"z": [[0, 0, 0, 0]], "condition": [%s]}, "signature_name": "decode"}'
     inputs = rest.read(served, bytearray(one % b'{"size": "large", "parity": "odd"}')).inputs
     np.testing.assert_array_equal(inputs["condition"], [[1, 2]])
-    with pytest.raises(Refused, match="a value for each attribute .*received: none for parity"):
+    with pytest.raises(Refused, match=r"a value for each attribute .*received: none for parity"):
         rest.read(served, bytearray(one % b'{"size": "large"}'))
     columns = b'{"inputs": {"seed": [5, 6], "condition": [[0, 1], [1, 2]]}}'
     inputs = rest.read(served, bytearray(columns)).inputs

@@ -19,8 +19,8 @@ class CVAE(VAE):
         latent_dim: int. Length of z. Defaults to 50.
         num_classes: int. Number of labels if y is an int32 label. Exactly one of ``num_classes``,
             ``attributes`` and ``condition_shape`` must be given.
-        attributes: dict. {attribute: list of the names of its values} if y are the values of
-            several categorical attributes, int32 ``(k,)``.
+        attributes: dict. {attribute: list of the names of its values} if y is the value of each of
+            several categorical attributes, int32 ``(k,)``: its number in the list.
         condition_shape: tuple. Shape of one y if y is a float32 tensor.
         condition_at: tuple. (row, column) of y if it is a part of the image. p(x | y) is then the
             distribution of the other pixels, and y is copied into the images that the model
@@ -34,7 +34,7 @@ class CVAE(VAE):
     model.sample(16, labels=7, seed=0)
 
     model = zoo.models.CVAE(attributes={"glasses": ["0", "1"], "hair": ["short", "long"]})
-    model.fit(images, attributes, batch_size=128, epochs=10)
+    model.fit(images, values, batch_size=128, epochs=10)  # int32 (n, 2), 0 or 1
     model.sample(16, condition={"glasses": "1", "hair": "long"}, seed=0)
     ```
 
