@@ -456,6 +456,7 @@ def test_int8_of_a_gan_needs_no_data(tmp_path):
         ),
         (["sample", "vae_mnist", "--labels", "1"], 2, "labels must be None"),
         (["sample", "cvae_quadrant_mnist"], 2, "--condition must be a picture of 14x14 pixels"),
+        (["sample", "evaluation/classifier_mnist"], 2, "NAME must be a model that draws images"),
         (["sample", "no/such/model"], 2, "There is no model 'no/such/model'"),
         pytest.param(
             ["train", "vae_mnist", "--set", "optimizer=Adm"],

@@ -205,7 +205,7 @@ def sample(name, n, labels, condition, seed, output, runtime):
     from zoo.utils import image_files
 
     with quiet():
-        stored = loading.find(name)
+        stored = generative(name)
         card = stored.card
     if card.condition and not card.attributes:
         _check_picture(name, card.condition["shape"], condition)
@@ -227,6 +227,16 @@ def sample(name, n, labels, condition, seed, output, runtime):
         )
     image_files.write(image_files.sheet(images, columns=min(n, 10) if labels else None), output)
     click.echo(f"{n} images of {name} in {output}")
+
+
+def generative(name) -> loading.StoredModel:
+    """Finds a model that draws images."""
+    stored = loading.find(name)
+    if "sample" not in stored.card.signatures:
+        raise click.UsageError(
+            f"NAME must be a model that draws images; received: {name}, a {stored.card.family}."
+        )
+    return stored
 
 
 def _check_picture(name, shape, condition):
@@ -281,7 +291,7 @@ def generate(name, beam_options, n, output, labels, condition, seed, shards, run
     command continues an interrupted run.
     """
     with quiet() as stream:
-        stored = loading.find(name)
+        stored = generative(name)
         from zoo import generate as bulk
 
         bulk.generate(

@@ -128,8 +128,8 @@ class Decodes(Conditional):
                 array of n integers gives each row its own seed.
             condition: For a model that is conditional on a tensor, one condition for all images, or
                 n conditions. For a model that is conditional on attributes, {attribute: name of a
-                value, or n names}; attributes that are not given vary with the seed. Their numbers,
-                integers ``(k,)`` or ``(n, k)``, are taken too.
+                value, or n names}; attributes that are not given vary with the seed. The numbers of
+                the values, integers ``(k,)`` or ``(n, k)``, may be given instead.
 
         Returns:
             float32 ``(n, height, width, channels)`` in [0, 1].
@@ -187,7 +187,7 @@ class Encodes(Conditional):
             labels: One label for all images, or n labels.
             condition: For a model that is conditional on a tensor, one condition for all images, or
                 n conditions. For a model that is conditional on attributes, as in
-                ``Decodes.sample``, with all of the attributes.
+                ``Decodes.sample``, but no attribute may be missing.
 
         Returns:
             For a variational model (mean, log_var) of the posterior q(z | x), a normal distribution
@@ -209,8 +209,7 @@ class Encodes(Conditional):
             b: Image or images of the same shape, in [0, 1]; or as many paths.
             steps: Number of images along each line, including both ends; at least 2.
             labels: One label for all pairs, or one for each.
-            condition: For a model that is conditional on a tensor, one condition for all pairs, or
-                one for each.
+            condition: As in ``encode``, one for all pairs, or one for each.
 
         Returns:
             float32 ``(steps, height, width, channels)`` for two images, ``(n, steps, height, width,
@@ -298,8 +297,7 @@ class LogPrior(Conditional):
         Args:
             z: float ``(n, latent_dim)``.
             labels: One label for all rows, or n labels.
-            condition: For a model that is conditional on a tensor, one condition for all rows, or n
-                conditions.
+            condition: As in ``Encodes.encode``.
 
         Returns:
             float32 ``(n,)``.

@@ -226,16 +226,17 @@ def attributes(given) -> dict[str, tuple[str, ...]]:
 
 
 def attribute_values(given, attributes: dict, n: int, numbers=None) -> np.ndarray:
-    """Converts the values of attributes, for all images or for each of n, to their numbers.
+    """Converts the values of attributes to their numbers, for all of n images or for each.
 
     Args:
         given: {attribute: name of a value, or n names}; or numbers of values, integers ``(k,)`` or
             ``(n, k)`` for k attributes; or None.
         attributes: {attribute: names of its values}.
         n: Number of images.
-        numbers: int ``(n,)``, such as seeds. Attributes that are not given vary with them: the
-            first of these in each row, the next after all values of the first, and so on. With None
-            all attributes must be given.
+        numbers: int ``(n,)``, such as seeds. The attributes that are not given have the digits of
+            these numbers as values, the first attribute the last digit, in the mixed radix of their
+            numbers of values; consecutive numbers give all combinations in turn. With None, all
+            attributes must be given.
 
     Returns:
         int32 ``(n, k)``.

@@ -2,7 +2,7 @@
 
 from zoo.recipes.metrics import sample_metrics
 from zoo.recipes.papers import GOODFELLOW, RADFORD
-from zoo.recipes.recipe import MUON, Recipe
+from zoo.recipes.recipe import MUON_OF_DCGAN, Recipe
 
 # The source of the value for nearest_neighbor: the claim of the paper about 50,000 samples. The
 # value is the error that the real images give here, nearest_neighbor_real.
@@ -83,7 +83,7 @@ def dcgan(dataset: str, *, model: dict, cycles: list, **settings) -> Recipe:
         batch_size=64,
         cycles=cycles,
         optimizer="Muon",
-        optimizer_arguments=MUON | {"momentum": 0.5, "adam_beta_1": 0.5, "adam_lr_ratio": 0.05},
+        optimizer_arguments=MUON_OF_DCGAN,
         precision="mixed_bfloat16",
         **settings,
     )

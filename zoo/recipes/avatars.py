@@ -9,7 +9,7 @@ from zoo.recipes.evaluation import classifier
 from zoo.recipes.metrics import SAMPLES, latent_metrics
 from zoo.recipes.papers import KINGMA, RADFORD, SOHN
 from zoo.recipes.pictures import PIXELS
-from zoo.recipes.recipe import MUON, Recipe
+from zoo.recipes.recipe import MUON_OF_DCGAN, MUON_WITH_FLOW, Recipe
 
 # Faces of 64x64 and of 32x32 pixels.
 LARGE, SMALL = "avatars/lorelei", "avatars/pixel_art"
@@ -59,7 +59,7 @@ def dcgan(metrics: dict, model: dict, pictures: dict) -> Recipe:
         batch_size=64,
         cycles=[[20, 0.02, {}]],
         optimizer="Muon",
-        optimizer_arguments=MUON | {"momentum": 0.5, "adam_beta_1": 0.5, "adam_lr_ratio": 0.05},
+        optimizer_arguments=MUON_OF_DCGAN,
         pictures=pictures,
         metrics=metrics | SAMPLES | PIXELS,
         paper=RADFORD,
@@ -72,8 +72,7 @@ def variational(dataset: str, **settings) -> Recipe:
         dataset,
         batch_size=125,
         optimizer="Muon",
-        # Muon is for the matrices of networks, and not for those of a flow.
-        optimizer_arguments=MUON | {"exclude_layers": ["linear"]},
+        optimizer_arguments=MUON_WITH_FLOW,
         **settings,
     )
 

@@ -2,7 +2,7 @@
 
 from zoo.recipes.papers import KINGMA, RADFORD
 from zoo.recipes.pictures import PIXELS
-from zoo.recipes.recipe import MUON, Recipe
+from zoo.recipes.recipe import MUON_OF_DCGAN, MUON_WITH_FLOW, Recipe
 
 NAME = "cifar10"
 SPLITS = {"split": "train[:45000]", "validation": "train[45000:]"}
@@ -25,7 +25,7 @@ def dcgan(**model) -> Recipe:
         batch_size=64,
         cycles=[[60, 0.02, {}]],
         optimizer="Muon",
-        optimizer_arguments=MUON | {"momentum": 0.5, "adam_beta_1": 0.5, "adam_lr_ratio": 0.05},
+        optimizer_arguments=MUON_OF_DCGAN,
         binarize=None,
         pictures={} if "num_classes" in model else {"labels": None},
         metrics=PIXELS,
@@ -54,7 +54,7 @@ RECIPES = {
         batch_size=125,
         cycles=[[60, 0.006, {}]],
         optimizer="Muon",
-        optimizer_arguments=MUON | {"exclude_layers": ["linear"]},
+        optimizer_arguments=MUON_WITH_FLOW,
         binarize=None,
         pictures={"labels": None},
         metrics={"bits_per_dim": {"samples": 500, "images": 1000}, "bits_per_dim_png": {}} | PIXELS,

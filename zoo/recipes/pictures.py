@@ -7,7 +7,7 @@ from pathlib import Path
 
 from zoo.catalog import FOLDER
 from zoo.recipes.papers import GLOW, GOODFELLOW, KINGMA, RADFORD, REALNVP, SOHN
-from zoo.recipes.recipe import MUON, Recipe
+from zoo.recipes.recipe import MUON_OF_DCGAN, MUON_WITH_FLOW, Recipe
 
 # Smallest number of training pictures. With fewer, a model can only repeat them.
 FEWEST = 18
@@ -63,7 +63,7 @@ def _dcgan(shape, number):
             "ema": 0.999 if number >= MANY else 0.99,
         },
         "optimizer": "Muon",
-        "optimizer_arguments": MUON | {"momentum": 0.5, "adam_beta_1": 0.5, "adam_lr_ratio": 0.05},
+        "optimizer_arguments": MUON_OF_DCGAN,
         "rate": 0.02,
         "steps": 8_000,
         "paper": RADFORD,
@@ -83,7 +83,7 @@ def _vae(shape, number):
             "likelihood": "discretized_logistic",
         },
         "optimizer": "Muon",
-        "optimizer_arguments": MUON | {"exclude_layers": ["linear"]},
+        "optimizer_arguments": MUON_WITH_FLOW,
         "rate": 0.006,
         "steps": 6_000,
         "metrics": {"nll": {"samples": 100}},

@@ -11,6 +11,9 @@ FILE = "recipe.json"
 
 # Arguments of Muon (Jordan 2024, https://kellerjordan.github.io/posts/muon).
 MUON = {"weight_decay": None, "adam_weight_decay": None, "adam_lr_ratio": 0.5}
+MUON_OF_DCGAN = MUON | {"momentum": 0.5, "adam_beta_1": 0.5, "adam_lr_ratio": 0.05}
+# Muon is for the matrices of networks, and not for those of a flow prior.
+MUON_WITH_FLOW = MUON | {"exclude_layers": ["linear"]}
 
 
 def _is_number(value):
