@@ -6,7 +6,7 @@ The networks are so narrow that all files of a model together have at most 7 MB.
 from dataclasses import replace
 
 from zoo.recipes.evaluation import classifier
-from zoo.recipes.metrics import SAMPLES, latent_metrics
+from zoo.recipes.metrics import SAMPLES
 from zoo.recipes.papers import KINGMA, RADFORD, SOHN
 from zoo.recipes.pictures import PIXELS
 from zoo.recipes.recipe import MUON_OF_DCGAN, MUON_WITH_FLOW, Recipe
@@ -126,9 +126,9 @@ RECIPES = {
         pictures={"labels": list(ATTRIBUTES)},
         metrics=SAMPLES
         | of_attributes("attribute_accuracy", "reconstruction_accuracy")
-        | {"bits_per_dim": {"samples": 100, "images": 1000}, "bits_per_dim_png": {}}
+        | {"bits_per_dim": {"samples": 100, "images": 1000}, "bits_per_dim_png": {"images": 1000}}
         | PIXELS
-        | latent_metrics(labels=True),
+        | {"active_units": {}},
         paper=SOHN,
     ),
     "vae_avatars": variational(
@@ -139,10 +139,9 @@ RECIPES = {
         cycles=[[60, 0.006, {}]],
         pictures={"labels": None},
         metrics=SAMPLES
-        | {"bits_per_dim": {"samples": 500, "images": 1000}, "bits_per_dim_png": {}}
+        | {"bits_per_dim": {"samples": 500, "images": 1000}, "bits_per_dim_png": {"images": 1000}}
         | PIXELS
-        | {"anomaly_noise": {}}
-        | latent_metrics(labels=True),
+        | {"anomaly_noise": {}, "active_units": {}},
         paper=KINGMA,
     ),
     "classifier_avatars_lorelei": faces_classifier(LARGE, 64, [16, 32, 56, 88]),

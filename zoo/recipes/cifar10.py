@@ -57,7 +57,11 @@ RECIPES = {
         optimizer_arguments=MUON_WITH_FLOW,
         binarize=None,
         pictures={"labels": None},
-        metrics={"bits_per_dim": {"samples": 500, "images": 1000}, "bits_per_dim_png": {}} | PIXELS,
+        metrics={
+            "bits_per_dim": {"samples": 500, "images": 1000},
+            "bits_per_dim_png": {"images": 1000},
+        }
+        | PIXELS,
         paper=KINGMA,
         **SPLITS,
     ),

@@ -28,11 +28,10 @@ def sample_metrics(dataset: str, *, labels: bool = False) -> dict:
     """Returns the metrics of any generative model.
 
     Args:
-        dataset: Name in tensorflow-datasets, for the data set of the anomalies.
+        dataset: One of ``OTHERS``, for the data set of the anomalies.
         labels: Whether the model is conditional on a label.
     """
-    others = [f"anomaly_{OTHERS[dataset]}"] if dataset in OTHERS else []
-    anomalies = {name: {} for name in [*others, "anomaly_noise"]}
+    anomalies = {f"anomaly_{OTHERS[dataset]}": {}, "anomaly_noise": {}}
     return SAMPLES | (LABELS if labels else {}) | anomalies
 
 
