@@ -106,13 +106,18 @@ class VAE(VariationalModel):
 
     def get_config(self):
         """Returns the configuration of ``VariationalModel``, the condition and the sizes."""
-        return super().get_config() | {
+        condition = {
             "attributes": self.listed_attributes,
             "condition_shape": None if self.attributes else self.condition_shape,
             "condition_at": self.condition_at,
+        }
+        sizes = {
             "hidden": self.hidden,
             "filters": self.filters,
             "blocks": self.blocks,
             "bottleneck": self.bottleneck,
             "activation": self.activation,
         }
+        # A subclass without a condition need not have the arguments.
+        given = {name: value for name, value in condition.items() if value is not None}
+        return super().get_config() | given | sizes
