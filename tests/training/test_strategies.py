@@ -48,7 +48,7 @@ def test_the_configuration_is_made_from_the_index_of_a_job():
 
 
 def test_a_given_configuration_comes_before_the_index_of_a_job():
-    given = config(0, "chief", chief=["a:1"], worker=["b:1"])
+    given = config(0, "chief", chief=["a:1"], worker=["b:1", "[::1]:1"])
     assert strategies.cluster(JOB | {"TF_CONFIG": json.dumps(given)}) == given
 
 
@@ -64,7 +64,26 @@ ERRORS = {
     "no JSON": ({"TF_CONFIG": "{'a'"}, "TF_CONFIG must be JSON such as"),
     "a list": ({"TF_CONFIG": "[1]"}, r"TF_CONFIG must be such as .*received: \[1\]"),
     "no task": ({"TF_CONFIG": '{"cluster": {"worker": ["a:1"]}}'}, "TF_CONFIG must be such as"),
-    "task": ({"TF_CONFIG": json.dumps(config(0, "ps", ps=["a:1"]))}, "must be a worker or the"),
+    "task": ({"TF_CONFIG": json.dumps(config(0, "ps", ps=["a:1"]))}, "must have workers and at"),
+    "another job": (
+        {"TF_CONFIG": json.dumps(config(worker=["a:1"], ps=["b:1"]))},
+        "must have workers and at most one chief, .*received: .*'ps'",
+    ),
+    "two chiefs": (
+        {"TF_CONFIG": json.dumps(config(0, "chief", chief=["a:1", "b:1"]))},
+        "at most one chief",
+    ),
+    "a text": ({"TF_CONFIG": json.dumps(config(worker="a:1"))}, "TF_CONFIG must be such as"),
+    "cluster is a text": ({"TF_CONFIG": json.dumps(config() | {"cluster": "ab"})}, "must be such"),
+    "numbers": ({"TF_CONFIG": json.dumps(config(worker=[1]))}, "TF_CONFIG must be such as"),
+    "host alone": (
+        {"TF_CONFIG": json.dumps(config(worker=["a:1", "b"]))},
+        "each a host name and a port such as host0:2222; received: a:1, b",
+    ),
+    "twice": (
+        {"TF_CONFIG": json.dumps(config(worker=["a:1", "a:1"]))},
+        "must be different, .*received: a:1, a:1",
+    ),
     "out of range": ({"TF_CONFIG": json.dumps(config(3))}, "less than 3, the number of addresses"),
     "text": ({"TF_CONFIG": json.dumps(config("a"))}, "must be an integer .*received: 'a'"),
 }

@@ -18,6 +18,9 @@ from zoo.catalog import nearest
 STRATEGIES = ("mirrored", "multi-worker")
 CONFIG, INDEX = "TF_CONFIG", "JOB_COMPLETION_INDEX"
 WORKERS, ADDRESS = "ZOO_WORKERS", "ZOO_WORKER_ADDRESS"
+JOBS = ("chief", "worker")
+# An address of IPv6 is in brackets.
+HOST_AND_PORT = r"(?:[^\s/:]+|\[[\da-fA-F:]+\]):\d+"
 EXAMPLE = (
     '{"cluster": {"worker": ["host0:port", "host1:port"]}, "task": {"type": "worker", "index": 0}}'
 )
@@ -86,7 +89,7 @@ def cluster(environment) -> dict:
         )
     address = environment.get(ADDRESS, "")
     hosts = [address.replace("{index}", str(i)) for i in range(count)]
-    if len(set(hosts)) < count or not re.fullmatch(r"[^\s/:]+:\d+", hosts[0]):
+    if len(set(hosts)) < count or not re.fullmatch(HOST_AND_PORT, hosts[0]):
         raise ValueError(
             f"{ADDRESS} must be the host name and the port of a worker, with {{index}} in place of "
             f"its index, such as train-{{index}}.train:2222; received: {address!r}."
@@ -112,22 +115,40 @@ def _validated(text):
     except ValueError as error:
         raise ValueError(f"{CONFIG} must be JSON such as {EXAMPLE} ({error}).") from None
     try:
-        count, task = len(addresses(config["cluster"])), config["task"]
+        jobs, task = config["cluster"], config["task"]
         kind, index = task["type"], task["index"]
-        size = len(config["cluster"][kind])
-    except (KeyError, TypeError, AttributeError):
+        size = len(jobs[kind])
+        _validate_jobs(jobs)
+    except (KeyError, TypeError):
         raise ValueError(f"{CONFIG} must be such as {EXAMPLE}; received: {text}.") from None
-    if kind not in ("chief", "worker") or not count:
-        raise ValueError(
-            f"The task of {CONFIG} must be a worker or the chief, because there are no other tasks "
-            f"in this training; received: {kind!r}."
-        )
     if type(index) is not int or not 0 <= index < size:
         raise ValueError(
             f"The index of {CONFIG} must be an integer of at least 0 and less than {size}, the "
             f"number of addresses of {kind!r}; received: {index!r}."
         )
     return config
+
+
+def _validate_jobs(jobs):
+    """Validates {job: addresses} of a cluster.
+
+    Raises:
+        ValueError: If there are other jobs than those of a training, or an address is wrong.
+        TypeError: If the addresses of a job are not a list of texts.
+    """
+    if not set(jobs) <= set(JOBS) or len(jobs.get("chief", [])) > 1:
+        raise ValueError(
+            f"The cluster of {CONFIG} must have workers and at most one chief, because there are "
+            f"no other jobs in this training; received: {jobs}."
+        )
+    hosts = addresses(jobs)
+    if not all(isinstance(job, list) for job in jobs.values()):
+        raise TypeError
+    if len(set(hosts)) < len(hosts) or not all(re.fullmatch(HOST_AND_PORT, host) for host in hosts):
+        raise ValueError(
+            f"The addresses of {CONFIG} must be different, each a host name and a port such as "
+            f"host0:2222; received: {', '.join(hosts)}."
+        )
 
 
 def addresses(cluster: dict) -> list[str]:
