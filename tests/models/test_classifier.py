@@ -30,6 +30,14 @@ def test_it_learns_digits_and_is_the_same_after_loading(digits, tmp_path):
     np.testing.assert_allclose(model.predict(digits[0], verbose=0), logits, rtol=1e-5, atol=1e-5)
 
 
+def test_the_mean_of_evaluate_is_that_over_all_images_whatever_the_batches(digits):
+    model = Classifier(**SMALL)
+    images, labels = (part[:5] for part in digits)
+    each = [model.evaluate(images[i : i + 1], labels[i : i + 1], verbose=0) for i in range(5)]
+    together = model.evaluate(images, labels, batch_size=4, verbose=0)
+    np.testing.assert_allclose(together, np.mean(each, axis=0), rtol=1e-5)
+
+
 def test_the_loss_is_the_cross_entropy(digits):
     model = Classifier(**SMALL)
     loss, accuracy = model.cross_entropy(*(tf.constant(part) for part in digits))

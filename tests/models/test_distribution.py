@@ -11,7 +11,7 @@ from tests.conftest import ROOT
 
 START = """
     import sys
-    import keras, numpy as np, tensorflow as tf
+    import keras, numpy as np, pytest, tensorflow as tf
     cpu, half = tf.config.list_physical_devices("CPU")[0], tf.config.LogicalDeviceConfiguration()
     tf.config.set_logical_device_configuration(cpu, [half, half])
     from zoo import data
@@ -79,6 +79,7 @@ IN_FIT = (
     images = np.random.default_rng(0).random((8, 8, 8, 1), dtype="float32")
     with two.scope():
         model = GAN((8, 8, 1), 2, hidden=(4,), maxout=((3, 2),))
+    model.save("untrained.keras")  # This creates the state of the optimizers, outside the scope.
     model.fit(images, batch_size=8, epochs=2, verbose=0)
     drawn = two.run(lambda: model.noise([4, 2], 0))
     first, second = (part.numpy() for part in two.experimental_local_results(drawn))
@@ -108,12 +109,35 @@ IN_FIT = (
         vae.fit_prior(images, epochs=1, verbose=0)
     assert vae.has("prior")
 
-    try:
-        loaded.fit(data.MemorySource(images), batch_size=7, verbose=0)
-    except ValueError as error:
-        assert "batch_size must be a multiple of 2" in str(error)
-    else:
-        raise AssertionError
+    for given, size, message in (
+        (data.MemorySource(images), 7, "batch_size must be a multiple of 2"),
+        (images, 7, "batch_size must be a multiple of 2"),
+        (images[:7], 4, "in the last batch must be a multiple of 2, .*received: 3, because"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            loaded.fit(given, batch_size=size, verbose=0)
+"""
+)
+
+
+# Of a last batch of one or three images the second replica gets none or one.
+IN_EVALUATE = (
+    START
+    + """
+    images = np.random.default_rng(0).random((9, 8, 8, 1), dtype="float32")
+    models = []
+    for strategy in (one, two):
+        keras.utils.set_random_seed(0)
+        with strategy.scope():
+            models.append(VAE((8, 8, 1), 2, hidden=(3,), beta=0.0))
+        # The variances of the posteriors are nearly zero, so that the noise makes no difference.
+        models[-1].encoder.get_layer("log_var").bias.assign(tf.fill([2], -40.0))
+    for n in (9, 7):
+        each = [models[0].evaluate(images[i : i + 1], verbose=0)[0] for i in range(n)]
+        for model in models:
+            for given in (images[:n], data.MemorySource(images[:n])):
+                loss = model.evaluate(given, batch_size=4, verbose=0)[0]
+                np.testing.assert_allclose(loss, np.mean(each), rtol=1e-5)
 """
 )
 
@@ -139,6 +163,11 @@ OTHERS = ("gan", "glow", "cvae", "wasserstein", "spectral", "realnvp", "classifi
 )
 def test_two_replicas_train_as_one(names, tmp_path):
     run_script(AS_ONE, tmp_path, *names)
+
+
+@pytest.mark.nightly
+def test_the_mean_of_evaluate_is_that_over_all_images(tmp_path):
+    run_script(IN_EVALUATE, tmp_path)
 
 
 @pytest.mark.nightly

@@ -275,8 +275,7 @@ class ImageModel(methods.Conditional, keras.Model):
             given["validation_data"] = self._validated_validation_data(given)
         # The slots are created before the graph is traced: an error in the middle of tracing would
         # leave them half created.
-        with self.distribute_strategy.scope():
-            self.build_optimizers()
+        self.build_optimizers()
         with batches.plain_errors():
             return super().fit(**given)
 
@@ -446,10 +445,11 @@ class ImageModel(methods.Conditional, keras.Model):
 
     def build_optimizers(self) -> None:
         """Creates the slot variables of each optimizer for the variables that it updates."""
-        for name, (_, variables) in self.optimizers().items():
-            optimizer = getattr(self, name)
-            if not optimizer.built:
-                optimizer.build(variables)
+        with self.distribute_strategy.scope():
+            for name, (_, variables) in self.optimizers().items():
+                optimizer = getattr(self, name)
+                if not optimizer.built:
+                    optimizer.build(variables)
 
     def save(self, filepath, *args, **kwargs):
         """Saves the model as ``keras.Model.save`` does, to a ``.keras`` file.
@@ -484,10 +484,17 @@ class ImageModel(methods.Conditional, keras.Model):
         """Creates the metrics that ``report`` updates."""
         self._trackers = [keras.metrics.Mean(name=name) for name in names]
 
-    def report(self, *values):
-        """Updates the metrics with the values of a batch and returns {name: mean so far}."""
+    def report(self, images, *values):
+        """Updates the metrics with the means over a batch and returns {name: mean so far}.
+
+        Args:
+            images: Images of the batch, by whose number its means are weighted.
+            *values: Scalars in the order of ``track``.
+        """
+        n = tf.shape(images)[0]
         for tracker, value in zip(self._trackers, values):
-            tracker.update_state(value)
+            # A replica without images in the last batch of an epoch has NaN as the mean.
+            tracker.update_state(tf.where(n > 0, value, 0), sample_weight=n)
         return {tracker.name: replicas.reducible(tracker.result()) for tracker in self._trackers}
 
     def scaled(self, loss, optimizer):

@@ -5,6 +5,7 @@ validate every batch.
 """
 
 import contextlib
+import math
 
 import keras
 import numpy as np
@@ -57,21 +58,23 @@ def on_replicas(model, given: dict) -> dict:
     """Divides the batches of a ``zoo.data.Source`` among the replicas of the model's strategy.
 
     A global batch has the images of the same batch on one replica, of which the first replica gets
-    the first part, and so on. Each worker reads its own part alone.
+    the first part, and so on. Each worker reads its own part alone. Keras divides arrays itself.
 
     Args:
         model: The model.
         given: Arguments of ``fit``.
 
     Returns:
-        The argument ``x`` of Keras's ``fit``, or {} for one replica or other data, which Keras
-        divides itself.
+        The argument ``x`` of Keras's ``fit``, or {} for one replica or other data.
 
     Raises:
         ValueError: If a batch cannot be divided equally.
     """
     strategy = model.distribute_strategy
-    if strategy.num_replicas_in_sync == 1 or not isinstance(given.get("x"), data.Source):
+    if strategy.num_replicas_in_sync == 1:
+        return {}
+    if not isinstance(given.get("x"), data.Source):
+        _check_parts_of_arrays(given, strategy.num_replicas_in_sync)
         return {}
     source, size = _source(model, given)
     _, start = _steps_and_start(model, given, source, size)
@@ -83,6 +86,24 @@ def on_replicas(model, given: dict) -> dict:
         return images.rebatch(each, drop_remainder=True).prefetch(2)
 
     return {"x": strategy.distribute_datasets_from_function(of_worker)}
+
+
+def _check_parts_of_arrays(given, count):
+    """Validates that each batch of arrays can be divided equally, also the last one of an epoch.
+
+    A replica that gets fewer images would weight them more, and one without images computes NaN.
+    """
+    if not hasattr(given.get("x"), "__array__"):
+        return
+    size = given.get("batch_size") or BATCH_SIZE
+    replicas.size_of_each(size, count)
+    images = math.floor(len(given["x"]) * (1 - (given.get("validation_split") or 0)))
+    if images % size % count:
+        raise ValueError(
+            f"The number of images in the last batch must be a multiple of {count}, the number of "
+            f"replicas; received: {images % size}, because there are {images} images in batches of "
+            f"{size}. Give fit a zoo.data.MemorySource, which leaves them out."
+        )
 
 
 def for_evaluation(model, given: dict) -> dict:

@@ -94,11 +94,12 @@ class Classifier(methods.Classifies, ImageModel):
             loss, accuracy = self.cross_entropy(images, labels, weights, training=True)
             scaled = self.scaled(loss, self.optimizer)
         self.apply_gradients(tape, scaled, self.optimizer, self.trainable_variables)
-        return self.report(loss, accuracy)
+        return self.report(images, loss, accuracy)
 
     def test_step(self, data):
         """Computes the cross-entropy and the accuracy of a batch."""
-        return self.report(*self.cross_entropy(*self.unpack(data)))
+        images, labels, weights = self.unpack(data)
+        return self.report(images, *self.cross_entropy(images, labels, weights))
 
     def cross_entropy(self, images, labels, weights=None, training=False):
         """Computes the mean of −log p(label | image), in nats, and the accuracy.

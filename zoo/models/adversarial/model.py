@@ -8,7 +8,7 @@ import tensorflow as tf
 from keras import ops
 
 from zoo.inference import methods, validation
-from zoo.models import base, batches
+from zoo.models import base, batches, replicas
 from zoo.models.adversarial import augmentation, objectives, projection
 from zoo.models.generative import GenerativeModel
 
@@ -235,7 +235,7 @@ class AdversarialModel(methods.Decodes, GenerativeModel):
         generator_loss = self._update_generator(z, given, (step, k))
         if self.ema is not None:
             self._average(self.generator_optimizer.iterations - 1)
-        return self.report(generator_loss, discriminator_loss, *measured)
+        return self.report(images, generator_loss, discriminator_loss, *measured)
 
     def _update_discriminator(self, real, z, labels, moment, weights=None):
         with _statistics_kept(self.generator):
@@ -270,8 +270,8 @@ class AdversarialModel(methods.Decodes, GenerativeModel):
     def test_step(self, data):
         """Computes the losses of D and G for a batch and as many generated images, in inference."""
         images, labels, weights = self.unpack(data)
-        # Number of batches so far. Each batch has its own noise, the same in each evaluation.
-        seen = self.metrics[0].count
+        # Number of images so far. Each batch has its own noise, the same in each evaluation.
+        seen = self.metrics[0].count * replicas.count()
         generated = self.generate(
             self.noise([tf.shape(images)[0], self.latent_dim], -1, seen), labels
         )
@@ -282,6 +282,7 @@ class AdversarialModel(methods.Decodes, GenerativeModel):
         discriminator_loss = self.weighted_mean(losses.real, weights) + ops.mean(losses.generated)
         generator_loss = ops.mean(self.objective.generator_loss(discriminator, generated))
         return self.report(
+            images,
             generator_loss,
             discriminator_loss,
             *(losses.metrics[name] for name in self.objective.metrics),

@@ -125,14 +125,14 @@ class FlowModel(methods.ExactLikelihood, methods.Scores, GenerativeModel):
             loss = self.weighted_mean(self.nll(images, noise, condition, training=True), weights)
             scaled = self.scaled(loss, self.optimizer)
         self.apply_gradients(tape, scaled, self.optimizer, self.trainable_variables)
-        return self.report(loss, self.bits_per_dim(loss))
+        return self.report(images, loss, self.bits_per_dim(loss))
 
     def test_step(self, data):
         """Computes the negative log-likelihood of a batch, in inference mode."""
         images, condition, weights = self.unpack(data)
         noise = self._noise(images, step=-1)
         loss = self.weighted_mean(self.nll(images, noise, condition), weights)
-        return self.report(loss, self.bits_per_dim(loss))
+        return self.report(images, loss, self.bits_per_dim(loss))
 
     def nll(self, images, noise, condition=None, training=False):
         """Computes the bound −log P(image) ≤ −log p(x) + log q(u | image) + d log 256.

@@ -219,14 +219,13 @@ class VariationalModel(
             )
             scaled = self.scaled(loss, self.optimizer)
         self.apply_gradients(tape, scaled, self.optimizer, self.trainable_variables)
-        return self.report(loss, reconstruction, kl)
+        return self.report(images, loss, reconstruction, kl)
 
     def test_step(self, data):
         """Computes the negative bound on a batch, in inference mode."""
         images, condition, weights = self.unpack(data)
-        return self.report(
-            *self.negative_elbo(images, condition, self._noise(images, step=-1), weights)
-        )
+        noise = self._noise(images, step=-1)
+        return self.report(images, *self.negative_elbo(images, condition, noise, weights))
 
     def negative_elbo(self, images, condition, noise, weights=None, training=False):
         """Computes the training loss.

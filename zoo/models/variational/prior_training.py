@@ -58,23 +58,23 @@ class PriorTraining(ImageModel):
         """Updates the prior once by the gradient of −log p(z) on a batch."""
         step = self.optimizer.iterations
         with tf.GradientTape() as tape:
-            loss = self._loss(data, step)
+            images, loss = self._loss(data, step)
             scaled = self.scaled(loss, self.optimizer)
         self.apply_gradients(tape, scaled, self.optimizer, self.prior.flow.trainable_variables)
-        return self.report(loss)
+        return self.report(images, loss)
 
     def test_step(self, data):
         """Computes −log p(z) of a batch."""
-        return self.report(self._loss(data, step=-1))
+        return self.report(*self._loss(data, step=-1))
 
     def _loss(self, data, step):
+        """Returns the images of a batch and the mean of −log p(z)."""
         images, condition, weights = self.unpack(data)
         mean, log_var = self.model.encode_tensor(images, condition)
         noise = self.noise(tf.shape(mean), step)
         z = ops.stop_gradient(mean + ops.exp(log_var / 2) * noise)
-        return -self.weighted_mean(
-            self.prior.log_prob(z, self.model.flat(condition, self.prior)), weights
-        )
+        log_prob = self.prior.log_prob(z, self.model.flat(condition, self.prior))
+        return images, -self.weighted_mean(log_prob, weights)
 
 
 def flow_for(model, prior):
