@@ -459,15 +459,24 @@ def started_strategy(name):
         return None
     with quiet():
         from zoo.training import strategies
-    if name == "multi-worker":
-        config = strategies.cluster(os.environ)
-        addresses = ", ".join(strategies.addresses(config["cluster"]))
-        click.echo(
-            f"{config['task']['type']} {config['task']['index']} waits for the workers {addresses}",
-            err=True,
-        )
-    with quiet():
-        return strategies.get(name)
+    if name != "multi-worker":
+        with quiet():
+            return strategies.get(name)
+    config = strategies.cluster(os.environ)
+    addresses = ", ".join(strategies.addresses(config["cluster"]))
+    click.echo(
+        f"{config['task']['type']} {config['task']['index']} waits for the workers {addresses}",
+        err=True,
+    )
+    # TensorFlow waits outside of Python, where the handler of Python would not run.
+    interrupt = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        with quiet():
+            return strategies.get(name)
+    finally:
+        signal.signal(signal.SIGINT, interrupt)
+        # The handler that TensorFlow has set here lets the process continue.
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _check_minutes(others, strategy):

@@ -274,6 +274,24 @@ def test_the_error_of_one_worker_is_understandable_on_all(workers):
 
 
 @pytest.mark.nightly
+def test_a_worker_can_be_stopped_while_it_waits_and_while_it_trains(workers):
+    pair = workers("pair", replace(SMALL, cycles=[[10_000, 1e-3, {}]]))
+    pair.start(runs=("run",))
+    (first,) = pair.processes
+    assert "waits for the workers" in first.stderr.readline()
+    time.sleep(5)
+    first.send_signal(signal.SIGINT)
+    assert first.wait(timeout=20) == -signal.SIGINT
+    pair.start()
+    checkpoint = pair.folder / "run" / "checkpoint.keras"
+    while not checkpoint.exists() and pair.processes[0].poll() is None:
+        time.sleep(0.05)
+    pair.processes[1].terminate()
+    (status, *_), (stopped, *_) = pair.ended()
+    assert (status, stopped) == (1, -signal.SIGTERM)
+
+
+@pytest.mark.nightly
 def test_zoo_train_uses_all_devices_of_one_machine(tmp_path):
     recipe = replace(SMALL, batch_size=50)  # Keras runs two of its six steps at once.
     (tmp_path / "mine.json").write_text(recipe.to_json())
