@@ -264,6 +264,20 @@ def test_a_users_error_is_one_line_and_writes_nothing(
     assert not any(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"shards": 0}, "shards must be an integer of at least 1; received: 0"),
+        ({"seed": "1"}, "seed must be an integer of at least 0; received: '1'"),
+    ],
+)
+def test_wrong_arguments_in_python_are_errors_too(arguments, sentence, tmp_path):
+    stored = zoo.loading.find("vae_mnist")
+    with pytest.raises(ValueError, match=sentence):
+        generate.generate(stored, 5, tmp_path / "out", **arguments)
+    assert not any(tmp_path.iterdir())
+
+
 def test_a_folder_with_other_files_is_refused(tmp_path, capfd):
     (tmp_path / "thesis.txt").write_text("mine")
     (line,) = called(capfd, "vae_mnist", "-n", 5, "-o", tmp_path, status=2).splitlines()

@@ -135,9 +135,10 @@ def generate(
     """
     pipeline = pipeline_of(beam_options)
     runtime = runtime or stored.preferred
-    model = stored.load(runtime)
+    model, n = stored.load(runtime), validation.positive_int(n)
     _check(stored, model, n, labels, condition, seed)
-    shards = validation.positive_int(shards or default_shards(n, model.image_shape), "shards")
+    shards = default_shards(n, model.image_shape) if shards is None else shards
+    shards = validation.positive_int(shards, "shards")
     if shards > n:
         raise ValueError(f"shards must be at most {n}, the number of images; received: {shards}.")
     plan = Plan(stored.name, stored.digest(), runtime, n, seed, labels, shards, condition)
@@ -212,8 +213,7 @@ def _check(stored, model, n, labels, condition, seed):
             f"has the shape {model.condition_shape}. Draw its images in Python by model.sample(n, "
             "condition=...)."
         )
-    validation.positive_int(n)
-    for one in (seed, seed + n - 1):
+    for one in (validation.seed(seed), seed + n - 1):
         validation.seeds(one, 1)
     if labels or condition:  # The smallest sample that validates all of them.
         model.sample(len(labels or [0]), labels, condition=condition)
