@@ -61,6 +61,13 @@ AS_ONE = (
             before = model.get_weights()
             source = data.MemorySource(images, labels if model.num_classes else None)
             losses.append(model.fit(source, batch_size=8, epochs=2, verbose=0).history)
+            if name == "cvae":
+                before = model.prior.flow.get_weights()
+                with strategy.scope():
+                    optimizer = keras.optimizers.SGD(rate)
+                model.fit_prior(source, epochs=1, batch_size=8, optimizer=optimizer, verbose=0)
+                after = model.prior.flow.get_weights()
+                assert max(np.abs(old - new).max() for old, new in zip(before, after)) > 1e-3
             weights.append(model.get_weights())
             assert any((old != new).any() for old, new in zip(before, weights[-1])), name
         for of_one, of_two in zip(*weights):

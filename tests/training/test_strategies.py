@@ -33,7 +33,7 @@ SMALL = Recipe(
     model={"latent_dim": 2, "hidden": [4]},
     dataset="mnist",
     batch_size=100,
-    cycles=[[2, 1e-3, {}]],
+    cycles=[[2, 1e-2, {}]],
     optimizer="SGD",
 )
 
@@ -221,7 +221,7 @@ def test_two_workers_train_as_one_process_and_only_the_chief_writes(workers, tmp
     start = training.build(SMALL, 3).get_weights()
     for of_two, of_one, before in zip(weights_of(pair.folder / "run"), alone.get_weights(), start):
         np.testing.assert_allclose(of_two, of_one, rtol=1e-4, atol=1e-6)
-        assert np.abs(of_one - before).max() > 1e-5
+        assert np.abs(of_one - before).max() > 1e-4
     runs = [training.Run(folder).history() for folder in (pair.folder / "run", tmp_path / "alone")]
     assert [line["epoch"] for line in runs[0]] == [1, 2]
     for of_two, of_one in zip(*runs):
