@@ -2,6 +2,7 @@
 
 import configparser
 import itertools
+import json
 import re
 import shlex
 import shutil
@@ -15,7 +16,7 @@ import pytest
 
 from tests.conftest import FIXTURE, ROOT
 from tests.test_examples import parse
-from zoo import cli, evaluation
+from zoo import cli, evaluation, recipes
 
 DOCS = ROOT / "docs"
 PAGES = sorted(path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md"))
@@ -100,6 +101,18 @@ class Page(HTMLParser):
 def pages(site):
     """Returns the parsed pages of the site, {path: Page}."""
     return {path: Page(path) for path in site.rglob("*.html") if path.name != "404.html"}
+
+
+def test_the_guide_scales_the_batch_and_the_rates_of_a_recipe_as_it_says():
+    text = (ROOT / "docs" / "guides" / "machines.md").read_text(encoding="utf-8")
+    (command,) = re.findall(r"^zoo (train vae_mnist .* --set .*)$", text, re.MULTILINE)
+    settings = dict(part.split("=", 1) for part in shlex.split(command) if "=" in part)
+    recipe = recipes.named("vae_mnist")
+    assert json.loads(settings["batch_size"]) == 8 * recipe.batch_size
+    assert json.loads(settings["cycles"]) == [
+        [epochs, pytest.approx(8**0.5 * rate, rel=0.05), changes]
+        for epochs, rate, changes in recipe.cycles
+    ]
 
 
 def test_each_page_is_in_the_navigation():
