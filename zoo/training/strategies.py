@@ -38,6 +38,7 @@ def get(identifier) -> tf.distribute.Strategy:
 
     Raises:
         ValueError: If there is no such strategy, or the environment does not describe a cluster.
+        OSError: If the worker cannot start its server, or another worker has stopped.
     """
     if isinstance(identifier, tf.distribute.Strategy):
         return identifier
