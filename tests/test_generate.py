@@ -319,9 +319,16 @@ def test_a_worker_loads_litert_with_its_share_of_the_cores(
 ):
     monkeypatch.setenv(litert.THREADS_VARIABLE, "5")
     del os.environ[litert.THREADS_VARIABLE]  # The fixture restores the value before the test.
-    plan = generate.Plan("vae_mnist", "", "litert", 1, 0, None, 1)
+    digest = zoo.loading.find("vae_mnist").digest()
+    plan = generate.Plan("vae_mnist", digest, "litert", 1, 0, None, 1)
     generate.WriteShard(plan, tmp_path, "vae_mnist", threads).setup()
     assert litert_threads == [threads or os.cpu_count()]
+
+
+def test_a_worker_with_other_files_of_the_model_is_an_error(tmp_path):
+    plan = generate.Plan("vae_mnist", "0" * 64, "litert", 1, 0, None, 1)
+    with pytest.raises(ValueError, match="must have the same files of vae_mnist; received: other"):
+        generate.WriteShard(plan, tmp_path, "vae_mnist").setup()
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 1), (28, 28, 1), (64, 64, 3), (256, 256, 3)])

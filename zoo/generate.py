@@ -306,10 +306,23 @@ class WriteShard(beam.DoFn):
         self._shared = Shared()
 
     def setup(self) -> None:
-        """Loads the model, once in each process."""
+        """Loads the model, once in each process.
+
+        Raises:
+            ValueError: If the worker has other files of the model than the first run.
+        """
         if self._threads:  # The process is a worker of Beam, which does nothing else.
             os.environ.setdefault(litert.THREADS_VARIABLE, str(self._threads))
-        self._model = self._shared.acquire(lambda: loading.load(self._location, self._plan.runtime))
+        self._model = self._shared.acquire(self._loaded)
+
+    def _loaded(self):
+        stored = loading.find(self._location)
+        if stored.digest() != self._plan.sha256:
+            raise ValueError(
+                f"All workers must have the same files of {self._location}; received: other files "
+                "on one of them. Install the same version there."
+            )
+        return stored.load(self._plan.runtime)
 
     def process(self, shard: int):
         """Writes a shard."""
