@@ -70,6 +70,22 @@ def test_a_file_of_float16_has_the_factors_and_constants_of_a_flow_in_full(tmp_p
         np.testing.assert_allclose(*values, rtol=1e-5)
 
 
+@pytest.mark.parametrize("kind", ["cvae_flow", "glow"])
+def test_signatures_share_the_operations_of_the_maps(kind):
+    """An artifact would otherwise have a copy of them for each signature."""
+    model = harness.MODELS[kind]()
+    types = {
+        name: {operation.type for operation in model.concrete_function(name).graph.get_operations()}
+        for name in model.signatures()
+    }
+    assert "Sigmoid" in types["decode"]
+    for name in ("sample", "sample_png"):
+        assert not types[name] & {"Sigmoid", "Tanh", "Conv2D", "MatMul"}
+    if kind == "glow":
+        assert "Tanh" in types["log_likelihood"]
+        assert "Tanh" not in types["score"]
+
+
 @pytest.mark.parametrize("shape", [[None, None, 4], [None, 3, None, 4]])
 def test_a_shape_that_only_the_run_knows_is_refused(shape, tmp_path):
     module = tf.Module()

@@ -232,6 +232,16 @@ class ImageModel(methods.Conditional, keras.Model):
 
         return self.traced(name, trace)
 
+    def nested(self, name, *given) -> dict:
+        """Calls one function of ``functions`` inside another one, with tensors in their order.
+
+        An artifact then has the operations of the inner function once. It would have a copy of them
+        for each function that computed them itself.
+        """
+        _, specs = self.functions()[name]
+        names = [spec.name for spec in specs]
+        return self.concrete_function(name)(**dict(zip(names, given)))
+
     def traced(self, name, trace):
         """Returns the result of ``trace()``, a traced function, which is kept under a name."""
         # Keras tracks and saves attributes that are set as usual; this cache must not be saved.

@@ -44,18 +44,13 @@ class GenerativeModel(ImageModel):
         """Maps noise ``(n, latent_dim)`` from N(0, I) to z. By default z is the noise itself."""
         return noise
 
-    def sample_tensor(self, seed, condition=None):
-        """Computes the images of int64 seeds ``(n,)``, decode(prior(normal(seed)))."""
-        z = self.prior_tensor(noise.normal_tensor(seed, self.latent_dim), condition)
-        return self.decode_tensor(z, condition)
-
     def signatures(self) -> dict:
         """Returns the signatures of every generative model, see ``ImageModel.signatures``."""
         seed = self.specs("seed", [], tf.int64)
         return {
-            "sample": (lambda *given: {"images": self.sample_tensor(*given)}, seed),
+            "sample": (self._sample, seed),
             "sample_png": (
-                lambda *given: {"png_bytes": encode_png(self.sample_tensor(*given))},
+                lambda *given: {"png_bytes": encode_png(self.nested("sample", *given)["images"])},
                 seed,
             ),
             "decode": (
@@ -63,6 +58,13 @@ class GenerativeModel(ImageModel):
                 self.specs("z", [self.latent_dim]),
             ),
         }
+
+    def _sample(self, seed, *condition):
+        """Computes the images of int64 seeds ``(n,)``, decode(prior(normal(seed)))."""
+        z = noise.normal_tensor(seed, self.latent_dim)
+        if self.has("prior"):
+            z = self.nested("prior", z, *condition)["z"]
+        return self.nested("decode", z, *condition)
 
     def calibration_inputs(self, images, condition, noise) -> dict:
         """Returns the inputs with which the activation ranges of an int8 file are measured.

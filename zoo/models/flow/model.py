@@ -175,7 +175,9 @@ class FlowModel(methods.ExactLikelihood, methods.Scores, GenerativeModel):
         """Computes the anomaly score −log p(x) + d log 256 in nats, ``(n,)``, with u = ½."""
         middle = noises.dequantized(images, 0.5)
         constant = self.latent_dim * math.log(noises.LEVELS)
-        return bijections.number_of_row(images, constant) - self.log_prob(middle, condition)
+        given = [middle] if condition is None else [middle, condition]
+        log_prob = self.nested("log_likelihood", *given)["log_prob"]
+        return bijections.number_of_row(images, constant) - log_prob
 
     def signatures(self):
         """Returns the signatures of every model and those of the exact likelihood."""
