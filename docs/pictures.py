@@ -101,7 +101,7 @@ def normal_density(x, mean, deviation):
 
 def draw_samples(images):
     """Draws samples, reconstructions, traversals and interpolations."""
-    for name in ("gan_mnist", "dcgan_mnist", "vae_dense_mnist", "vae_mnist"):
+    for name in ("gan_mnist", "dcgan_mnist", "vae_dense_mnist", "vae_mnist", "glow_mnist"):
         samples = zoo.load(name, "litert").sample(48, seed=0)
         rows(*samples.reshape(4, 12, 28, 28, 1), name=f"{name}.png")
 

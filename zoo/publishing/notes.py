@@ -66,6 +66,8 @@ WEAKNESSES = {
     "vae_dense_mnist": "Samples are blurred, and many are not digits, because z from the prior is "
     "often where no image is encoded.",
     "vae_mnist": "Strokes have soft edges, and some samples are malformed.",
+    "glow_mnist": "About four in ten samples are not digits: strokes are sharp, but some of them "
+    "are broken or in a wrong place, and there are single bright pixels beside them.",
     "cvae_mnist": "Some samples are malformed, for the same reason as those of a VAE.",
     "cvae_quadrant_mnist": "Completions are smooth, and several samples of one quadrant are often "
     "similar.",
