@@ -16,8 +16,7 @@ class Glow(FlowModel):
 
     At each scale the grid is halved by a squeeze, ``steps`` steps of the three bijections follow,
     and half of the channels is split off, except at the last scale. Dense couplings of the vector
-    that is left are not in the paper. They see the whole image at once, and a small model draws
-    whole shapes only with them.
+    that is left are not in the paper. They see the whole image at once, unlike the convolutions.
 
     Args:
         image_shape: tuple. (height, width, channels) of the images, which are float32 in [0, 1].
