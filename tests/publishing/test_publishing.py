@@ -18,7 +18,8 @@ from tests import harness
 from tests.conftest import FIXTURE
 from tests.training.test_training import SMALL
 from zoo import artifact, catalog, cli, recipes, training
-from zoo.publishing import models_config
+from zoo.evaluation import Splits
+from zoo.publishing import card_of, models_config, publish_with_card
 from zoo.publishing.weights import round_weights
 from zoo.utils.numbers import with_stderr
 
@@ -209,6 +210,17 @@ def test_a_publication_that_fails_leaves_the_folder_as_it_was(
     after = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
     assert after == before
     assert folder.exists() == exists
+
+
+def test_a_missing_classifier_is_noticed_at_once(fitted, tmp_path, monkeypatch):
+    write = "zoo.publishing.write.saved_model.write"
+    monkeypatch.setattr(write, lambda *_: pytest.fail("A SavedModel was written."))
+    images = Splits.of_recipe(replace(SMALL, dataset="mnist"), FIXTURE)
+    monkeypatch.setattr(images, "classifier", None)
+    card = card_of(fitted, "mine")
+    with pytest.raises(ValueError, match="zoo evaluate --features"):
+        publish_with_card(fitted, card, tmp_path / "mine", images, {"frechet": {}})
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_run_is_published_by_one_command_and_measured_by_its_recipe(tmp_path, monkeypatch, capfd):

@@ -106,8 +106,7 @@ def evaluate(
             on the images.
     """
     found = []
-    for metric in metrics:  # Before the first of them is measured, which may take an hour.
-        METRICS[metric].validate(model, data)
+    validate(metrics, model, data)
     for metric, settings in metrics.items():
         title = metric if runtime == "keras" else f"{metric}@{runtime}"
         command = ["zoo", "evaluate", name, "--metric", metric, *options]
@@ -126,6 +125,21 @@ def evaluate(
         more = {"quick": quick, "anchor": anchor, "command": command}
         found.append({"name": title} | value | more)
     return found
+
+
+def validate(metrics, model, data: Splits) -> None:
+    """Validates that metrics can be measured, before the first of them takes its time.
+
+    Args:
+        metrics: Names of metrics, as ``choose`` returns them.
+        model: A model on any runtime.
+        data: The images.
+
+    Raises:
+        ValueError: If the model cannot be measured on the images.
+    """
+    for metric in metrics:
+        METRICS[metric].validate(model, data)
 
 
 def check(metrics: dict) -> None:

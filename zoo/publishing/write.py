@@ -77,9 +77,12 @@ def publish_with_card(
     Raises:
         DamagedFileError: If the folder is that of an artifact with a damaged card.
         OSError: If the folder cannot be written to, or holds other files.
+        ValueError: If the model cannot be measured on the images, for example because their
+            evaluation classifier is missing.
     """
     folder, model = Path(folder), shippable(model, keep_weights=bool(card.metrics))
     _validate_folder(folder)
+    evaluation.validate(_missing(card, images, metrics, model, "keras"), model, images)
     source = for_model(images.for_calibration, model) if images else None
     measure = functools.partial(
         measured, card, images, metrics, command_name=command_name, progress=progress
@@ -112,23 +115,35 @@ def measured(card, images, metrics, model, runtime, **settings) -> list[dict]:
 
     Those on the card are not measured again.
     """
-    known = {
+    values = _known(card, runtime)
+    missing = _missing(card, images, metrics, model, runtime)
+    name, anchors = settings.pop("command_name"), card.recipe.get("anchors")
+    found = evaluation.evaluate(
+        model, name, missing, images, anchors=anchors, runtime=runtime, **settings
+    )
+    values |= {metric["name"].partition("@")[0]: metric for metric in found}
+    if images is None:
+        return list(values.values())
+    return [values[name] for name in metrics if name in values]
+
+
+def _known(card, runtime) -> dict[str, dict]:
+    """Returns the metrics on a card of a runtime, by name."""
+    return {
         name: metric
         for metric in card.metrics
         for name, _, on in [metric["name"].partition("@")]
         if (on or "keras") == runtime
     }
+
+
+def _missing(card, images, metrics, model, runtime) -> dict:
+    """Returns the metrics that a card lacks and that can be measured, {name: settings}."""
     if images is None:
-        return list(known.values())
+        return {}
+    known = _known(card, runtime)
     chosen = evaluation.choose(card.name, metrics, None, model, images, runtime)
-    missing = {name: chosen[name] for name in chosen if name not in known}
-    name = settings.pop("command_name")
-    anchors = card.recipe.get("anchors")
-    found = evaluation.evaluate(
-        model, name, missing, images, anchors=anchors, runtime=runtime, **settings
-    )
-    values = known | {metric["name"].partition("@")[0]: metric for metric in found}
-    return [values[name] for name in chosen]
+    return {name: settings for name, settings in chosen.items() if name not in known}
 
 
 def _validate_folder(folder: Path) -> None:
