@@ -12,9 +12,8 @@ from zoo.publishing import notes
 from zoo.recipes import list_recipes
 from zoo.utils.numbers import with_stderr
 
-NO_INT8 = (
-    "There is no int8 file: a flow has none, and other models need images for its calibration."
-)
+NO_INT8_OF_FLOW = "Models of this family have no int8 file."
+NO_INT8 = "There is no int8 file, because the model was published without images for calibration."
 NO_METRICS = "The model has no metrics."
 
 
@@ -33,13 +32,18 @@ def text(card: Card, version: Path, name: str) -> str:
         f"# {card.name}",
         _description(card),
         _picture(card) if draws else "",
-        NO_INT8 if draws and not int8 else "",
+        _no_int8(card) if draws and not int8 else "",
         f"## Use\n\n{_use(card, name)}",
         f"## Training\n\n{_training(card)}",
         f"## Evaluation\n\n{_evaluation(card)}",
         f"## Limitations and intended use\n\n{notes.limitations(card)}",
     ]
     return "\n\n".join(filter(None, sections)) + "\n"
+
+
+def _no_int8(card):
+    """Returns why the artifact has no int8 file."""
+    return NO_INT8_OF_FLOW if "log_likelihood" in card.signatures else NO_INT8
 
 
 def _header(card):
