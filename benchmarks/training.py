@@ -100,10 +100,14 @@ def measured(case: str, name: str) -> dict:
         given = {"TF_CONFIG": json.dumps(task)} if count > 1 else {}
         environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"} | given
         processes.append(subprocess.Popen(command, stdout=subprocess.PIPE, env=environment))
-    outputs = [process.communicate()[0] for process in processes]
-    if any(process.returncode for process in processes):
+    # A worker waits without end for one that has failed.
+    while None in (codes := [process.poll() for process in processes]) and not any(codes):
+        time.sleep(0.1)
+    if any(codes):
+        for process in processes:
+            process.kill()
         sys.exit(f"{' '.join(command)} failed.")
-    return json.loads(outputs[-1])
+    return json.loads(processes[-1].stdout.read())
 
 
 def report(case: str, name: str) -> None:

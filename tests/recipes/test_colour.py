@@ -101,6 +101,10 @@ def test_a_recipe_on_other_images_has_the_conditions_that_its_model_can_have():
     assert list(recipe.metrics) == [f"accuracy_{name}" for name in avatars.ATTRIBUTES]
     recipe, _ = recipes.on_pictures(named, "tfds:mnist", FIXTURE)
     assert (recipe.model["num_classes"], recipe.metrics) == (10, {"accuracy": {}})
+    other = recipes.named("classifier_mnist")
+    recipe, source = recipes.on_pictures(other, "tfds:fashion_mnist", FIXTURE)
+    assert (recipe.model["num_classes"], recipe.metrics) == (10, {"accuracy": {}})
+    assert len(source.first(5)) == 2
     with pytest.raises(ValueError, match="or have the feature 'label'; received: neither"):
         recipes.on_pictures(recipes.named("cdcgan_mnist"), "tfds:avatars/lorelei", FIXTURE)
 

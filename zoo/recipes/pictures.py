@@ -211,7 +211,8 @@ def _before_reading(chosen):
 
     if not isinstance(chosen, Recipe):
         return FAMILIES[chosen].labels, {}
-    conditional = {"num_classes", "attributes"} & set(chosen.model)
+    # The number of classes of a classifier has a default.
+    conditional = {"num_classes", "attributes"} & set(chosen.model) or chosen.family == "Classifier"
     labels = "required" if conditional else "unused"
     return labels, data.shape_settings(chosen.model.get("image_shape", (28, 28, 1)))
 
