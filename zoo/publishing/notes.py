@@ -68,7 +68,7 @@ WEAKNESSES = {
     "vae_mnist": "Strokes have soft edges, and some samples are malformed.",
     "glow_mnist": "About four in ten samples are not digits: strokes are sharp, but some of them "
     "are broken or in a wrong place, and there are single bright pixels beside them.",
-    "cvae_mnist": "Some samples are malformed, for the same reason as those of a VAE.",
+    "cvae_mnist": "Strokes have soft edges, and a few samples are malformed.",
     "cvae_quadrant_mnist": "Completions are smooth, and several samples of one quadrant are often "
     "similar.",
     "vae_fashion_mnist": "Samples are blurred and have no texture. The anomaly score of digits is "

@@ -84,8 +84,8 @@ RECIPES = {
     "cvae_mnist": convolutional(
         "CVAE",
         "mnist",
-        precision="mixed_bfloat16",
-        cycles=[[45, 0.006, {}], [5, 0.002, {"importance_samples": 5}]],
+        model=WIDE,
+        cycles=[[90, 0.006, {}], [4, 0.0004, {"importance_samples": 5}]],
         anchors={
             "nll": {
                 "value": 82.32,
