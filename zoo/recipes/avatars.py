@@ -57,9 +57,10 @@ def dcgan(metrics: dict, model: dict, pictures: dict) -> Recipe:
         family="DCGAN",
         model=DCGAN | model,
         batch_size=64,
-        cycles=[[20, 0.02, {}]],
+        cycles=[[8, 0.02, {}]],
         optimizer="Muon",
         optimizer_arguments=MUON_OF_DCGAN,
+        precision="mixed_bfloat16",
         pictures=pictures,
         metrics=metrics | SAMPLES | PIXELS,
         paper=RADFORD,
@@ -122,7 +123,7 @@ RECIPES = {
             "hidden": [128],
             "attributes": ATTRIBUTES,
         },
-        cycles=[[30, 0.006, {}]],
+        cycles=[[12, 0.006, {}]],
         pictures={"labels": list(ATTRIBUTES)},
         metrics=SAMPLES
         | of_attributes("attribute_accuracy", "reconstruction_accuracy")
@@ -136,7 +137,7 @@ RECIPES = {
         family="VAE",
         model=VARIATIONAL
         | {"image_shape": [32, 32, 3], "latent_dim": 48, "bottleneck": 8, "hidden": [160]},
-        cycles=[[60, 0.006, {}]],
+        cycles=[[30, 0.006, {}]],
         pictures={"labels": None},
         metrics=SAMPLES
         | {"bits_per_dim": {"samples": 500, "images": 1000}, "bits_per_dim_png": {"images": 1000}}
