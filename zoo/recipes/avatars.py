@@ -73,7 +73,7 @@ def variational(dataset: str, **settings) -> Recipe:
         dataset,
         batch_size=125,
         optimizer="Muon",
-        optimizer_arguments=MUON_WITH_FLOW,
+        optimizer_arguments=MUON_WITH_FLOW | {"global_clipnorm": 1e5},
         **settings,
     )
 
@@ -123,7 +123,7 @@ RECIPES = {
             "hidden": [128],
             "attributes": ATTRIBUTES,
         },
-        cycles=[[12, 0.006, {}]],
+        cycles=[[10, 0.006, {}]],
         pictures={"labels": list(ATTRIBUTES)},
         metrics=SAMPLES
         | of_attributes("attribute_accuracy", "reconstruction_accuracy")
@@ -137,7 +137,7 @@ RECIPES = {
         family="VAE",
         model=VARIATIONAL
         | {"image_shape": [32, 32, 3], "latent_dim": 48, "bottleneck": 8, "hidden": [160]},
-        cycles=[[30, 0.006, {}]],
+        cycles=[[24, 0.006, {}]],
         pictures={"labels": None},
         metrics=SAMPLES
         | {"bits_per_dim": {"samples": 500, "images": 1000}, "bits_per_dim_png": {"images": 1000}}

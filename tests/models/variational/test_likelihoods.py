@@ -79,6 +79,16 @@ def test_the_discretized_logistic_is_the_mass_of_each_level_and_sums_to_one(
     np.testing.assert_allclose(np.exp(log_prob), mass, rtol=1e-6, atol=1e-12)
 
 
+@pytest.mark.parametrize("output", [(1e5, 0.0), (-1e6, -6.0), (0.5, 16_000.0), (0.5, -7_000.0)])
+def test_the_discretized_logistic_is_finite_far_from_the_data(output):
+    given = tf.Variable(np.broadcast_to(np.float32(output), (3, 1, 1, 2)))
+    with tf.GradientTape() as tape:
+        images = tf.cast(column([0.0, 0.5, 1.0]), tf.float32)
+        log_prob = likelihoods.DiscretizedLogistic().log_prob(images, given)
+    assert np.isfinite(log_prob).all()
+    assert np.isfinite(tape.gradient(log_prob, given)).all()
+
+
 @pytest.mark.parametrize("name", likelihoods.LIKELIHOODS)
 def test_samples_have_the_mean_and_the_density(name, rng):
     """Compares the mean, and the share below 0.7 with the integral of the density."""

@@ -54,6 +54,16 @@ def test_kl_is_the_integral_of_its_definition(float64, rng):
     assert float(kl) == pytest.approx(expected, rel=1e-7)
 
 
+def test_the_loss_is_finite_for_an_image_with_a_very_large_log_var(rng):
+    model = small(likelihood="discretized_logistic", prior="flow")
+    images = rng.random((4, 3, 2, 1), dtype="float32")
+    model.encoder.get_layer("log_var").bias.assign([1000.0, 0.0])
+    assert model.encode(images)[1].max() == 10
+    history = model.fit(images, batch_size=4, epochs=1, verbose=0).history
+    assert np.isfinite(history["loss"]).all()
+    assert all(np.isfinite(weights).all() for weights in model.get_weights())
+
+
 @pytest.mark.parametrize(
     "settings", [{}, {"beta": 3.0}, {"likelihood": "gaussian"}, {"likelihood": FIXED}]
 )

@@ -202,7 +202,7 @@ class DiscretizedLogistic(Likelihood):
     """
 
     parameters = 2
-    MIN_LOG_SCALE = -7.0
+    MIN_LOG_SCALE, MAX_LOG_SCALE = -7.0, 5.0
     evaluation_metrics: ClassVar = {"bits_per_dim": {"samples": 500}}
 
     def __init__(self, levels=256):
@@ -212,7 +212,7 @@ class DiscretizedLogistic(Likelihood):
 
     def _mean_and_scale(self, output):
         mean, log_scale = halves(output)
-        return mean, ops.exp(ops.maximum(log_scale, self.MIN_LOG_SCALE))
+        return mean, ops.exp(ops.clip(log_scale, self.MIN_LOG_SCALE, self.MAX_LOG_SCALE))
 
     def log_prob(self, images, output):
         """Computes log(σ((x + h − μ) / s) − σ((x − h − μ) / s)), h being half a level.
@@ -223,8 +223,8 @@ class DiscretizedLogistic(Likelihood):
         half = 0.5 / (self.levels - 1)
         upper, lower = (images + half - mean) / scale, (images - half - mean) / scale
         # log(σ(u) − σ(l)) = log(1 − exp(l − u)) + log σ(u) + log σ(−l), accurate for
-        # small differences.
-        inner = ops.log(-ops.expm1(lower - upper)) - ops.softplus(-upper) - ops.softplus(lower)
+        # small differences. u − l is 2 h / s, also where rounding makes u and l equal.
+        inner = ops.log(-ops.expm1(-2 * half / scale)) - ops.softplus(-upper) - ops.softplus(lower)
         first, last = images < half, images > 1 - half
         return ops.where(first, -ops.softplus(-upper), ops.where(last, -ops.softplus(lower), inner))
 

@@ -24,6 +24,10 @@ REPLACED = {
     "variance": "likelihood={'class_name': 'gaussian', 'config': {'variance': …}}",
 }
 
+# Upper bound of log_var. Early in a training, a far larger value for a single image would make the
+# loss infinite.
+MAX_LOG_VAR = 10.0
+
 
 def reparameterize(mean, log_var, noise):
     """Draws z = mean + exp(log_var / 2) noise from N(mean, exp(log_var)).
@@ -292,6 +296,7 @@ class VariationalModel(
             images if condition is None else [images, condition], training=training
         )
         mean, log_var = (self.to_float(part) for part in output)
+        log_var = ops.minimum(log_var, MAX_LOG_VAR)
         return self.prior.posterior(mean, log_var, self.flat(condition))
 
     def decode_tensor(self, z, condition=None):
