@@ -70,6 +70,20 @@ def test_a_file_of_float16_has_the_factors_and_constants_of_a_flow_in_full(tmp_p
         np.testing.assert_allclose(*values, rtol=1e-5)
 
 
+def test_scores_of_images_that_are_very_unlikely_are_finite_in_a_tflite_file(tmp_path, rng):
+    """The scale of the logistic distribution is small, so that exp(x) would overflow."""
+    model = VAE((8, 8, 1), latent_dim=2, hidden=(4,), likelihood="discretized_logistic")
+    model.decoder.trainable_weights[-1].assign(np.tile(np.float32([0.0, -6.0]), 64))
+    round_weights(model)
+    saved_model.write(model, tmp_path / "1")
+    (tmp_path / "model.tflite").write_bytes(tflite.convert(tmp_path / "1", "float16"))
+    images = {"images": np.round(255 * rng.random((20, 8, 8, 1), dtype=np.float32)) / 255}
+    expected = model.compute("score", images)["score"]
+    assert expected.min() > 64 * 88
+    lite = LiteRT(tmp_path / "model.tflite")
+    np.testing.assert_allclose(lite("score", images)["score"], expected, rtol=1e-3)
+
+
 @pytest.mark.parametrize("kind", ["cvae_flow", "glow"])
 def test_signatures_share_the_operations_of_the_maps(kind):
     """An artifact would otherwise have a copy of them for each signature."""

@@ -123,7 +123,7 @@ RECIPES = {
             "hidden": [128],
             "attributes": ATTRIBUTES,
         },
-        cycles=[[10, 0.006, {}]],
+        cycles=[[30, 0.006, {}]],
         pictures={"labels": list(ATTRIBUTES)},
         metrics=SAMPLES
         | of_attributes("attribute_accuracy", "reconstruction_accuracy")
@@ -137,7 +137,7 @@ RECIPES = {
         family="VAE",
         model=VARIATIONAL
         | {"image_shape": [32, 32, 3], "latent_dim": 48, "bottleneck": 8, "hidden": [160]},
-        cycles=[[24, 0.006, {}]],
+        cycles=[[100, 0.006, {}]],
         pictures={"labels": None},
         metrics=SAMPLES
         | {"bits_per_dim": {"samples": 500, "images": 1000}, "bits_per_dim_png": {"images": 1000}}

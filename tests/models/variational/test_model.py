@@ -58,7 +58,6 @@ def test_the_loss_is_finite_for_an_image_with_a_very_large_log_var(rng):
     model = small(likelihood="discretized_logistic", prior="flow")
     images = rng.random((4, 3, 2, 1), dtype="float32")
     model.encoder.get_layer("log_var").bias.assign([1000.0, 0.0])
-    assert model.encode(images)[1].max() == 10
     history = model.fit(images, batch_size=4, epochs=1, verbose=0).history
     assert np.isfinite(history["loss"]).all()
     assert all(np.isfinite(weights).all() for weights in model.get_weights())

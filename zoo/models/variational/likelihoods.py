@@ -17,6 +17,16 @@ from zoo.models.layers import halves
 # Lower bound of a learned log-variance. The data are rounded to grey levels of 1/255, so that a
 # standard deviation of less than half a level has no meaning.
 MIN_LOG_VAR = 2 * math.log(0.5 / 255)
+# Above this argument, softplus(x) and x are the same number.
+LINEAR = 40.0
+
+
+def softplus(x):
+    """Computes log(1 + exp(x)), which TF Lite computes in these steps.
+
+    exp(x) is therefore computed only where it is finite.
+    """
+    return ops.where(x > LINEAR, x, ops.softplus(ops.minimum(x, LINEAR)))
 
 
 class Likelihood(choices.Configurable):
@@ -72,7 +82,7 @@ class Bernoulli(Likelihood):
 
     def log_prob(self, images, output):
         """Computes x log p + (1 − x) log(1 − p) from the logit of p."""
-        return images * output - ops.softplus(output)
+        return images * output - softplus(output)
 
     def mean(self, output):
         """Computes p = σ(output)."""
@@ -112,7 +122,7 @@ class ContinuousBernoulli(Likelihood):
         closed = ops.log(large / ops.tanh(large / 2))
         series = math.log(2) + _even_series(output, (1 / 12, -7 / 1440, 31 / 90720, -127 / 4838400))
         log_constant = ops.where(ops.abs(output) < self.SMALL, series, closed)
-        return images * output - ops.softplus(output) + log_constant
+        return images * output - softplus(output) + log_constant
 
     def mean(self, output):
         """Computes λ / (2 λ − 1) + 1 / (2 artanh(1 − 2 λ)), equation 8 of the paper."""
@@ -224,9 +234,10 @@ class DiscretizedLogistic(Likelihood):
         upper, lower = (images + half - mean) / scale, (images - half - mean) / scale
         # log(σ(u) − σ(l)) = log(1 − exp(l − u)) + log σ(u) + log σ(−l), accurate for
         # small differences. u − l is 2 h / s, also where rounding makes u and l equal.
-        inner = ops.log(-ops.expm1(-2 * half / scale)) - ops.softplus(-upper) - ops.softplus(lower)
+        below, above = -softplus(-upper), -softplus(lower)
+        inner = ops.log(-ops.expm1(-2 * half / scale)) + below + above
         first, last = images < half, images > 1 - half
-        return ops.where(first, -ops.softplus(-upper), ops.where(last, -ops.softplus(lower), inner))
+        return ops.where(first, below, ops.where(last, above, inner))
 
     def mean(self, output):
         """Computes μ, clipped to [0, 1]."""

@@ -24,8 +24,8 @@ REPLACED = {
     "variance": "likelihood={'class_name': 'gaussian', 'config': {'variance': …}}",
 }
 
-# Upper bound of log_var. Early in a training, a far larger value for a single image would make the
-# loss infinite.
+# Upper bound of log_var in the training loss, which a far larger value for a single image would
+# make infinite.
 MAX_LOG_VAR = 10.0
 
 
@@ -251,6 +251,7 @@ class VariationalModel(
             variables, then averaged over the batch after multiplication by the weights.
         """
         mean, log_var = self.encode_tensor(images, condition, training=training)
+        log_var = ops.minimum(log_var, MAX_LOG_VAR)
         log_prob, log_ratio = [], []
         for sample in ops.unstack(noise):
             z = reparameterize(mean, log_var, sample)
@@ -296,7 +297,6 @@ class VariationalModel(
             images if condition is None else [images, condition], training=training
         )
         mean, log_var = (self.to_float(part) for part in output)
-        log_var = ops.minimum(log_var, MAX_LOG_VAR)
         return self.prior.posterior(mean, log_var, self.flat(condition))
 
     def decode_tensor(self, z, condition=None):
