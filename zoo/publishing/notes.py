@@ -75,8 +75,8 @@ WEAKNESSES = {
     "lower than that of clothes, so that it does not detect them.",
     "cvae_fashion_mnist": "Samples are blurred and have no texture, and many sandals are not "
     "recognizable.",
-    "vae_avatars": "Some samples blend two faces, so that hair and glasses have a colour between two "
-    "or are drawn in part.",
+    "vae_avatars": "Some samples blend two faces: hair and glasses then have a mixed colour or are "
+    "drawn in part.",
     "baseline_vae_mnist": "Samples are blurred, and many are not digits: the latent space of the "
     "tutorial has only two dimensions. The time of its training includes pauses and other work on "
     "the machine; alone, an epoch takes about 42 seconds.",
