@@ -12,8 +12,7 @@ from timing import arguments, print_header, print_row, rounds
 
 import zoo
 from zoo import artifact, catalog
-
-RUNTIMES = ("keras", "saved_model", "litert", "litert-int8")
+from zoo.loading import find
 
 
 def size(name, runtime):
@@ -41,7 +40,8 @@ if __name__ == "__main__":
     given = arguments(__doc__, repeat=10)
     print_header("model", "runtime", "size, kB", "load, ms", "batch 1, ms", "batch 256, images/s")
     for name in given.models:
-        loads = [partial(zoo.load, name, runtime) for runtime in RUNTIMES]
+        runtimes = find(name).runtimes
+        loads = [partial(zoo.load, name, runtime) for runtime in runtimes]
         models = [load() for load in loads]
         actions = [decoding(model, n) for n in (1, 256) for model in models]
         # The first run allocates tensors, and Keras traces its graph.
@@ -50,8 +50,8 @@ if __name__ == "__main__":
         medians = [
             statistics.median(seconds) for seconds in (*loading, *rounds(given.repeat, *actions))
         ]
-        for i, runtime in enumerate(RUNTIMES):
-            load, single, batch = medians[i :: len(RUNTIMES)]
+        for i, runtime in enumerate(runtimes):
+            load, single, batch = medians[i :: len(runtimes)]
             row = (
                 f"{size(name, runtime) / 1e3:,.0f}",
                 f"{load * 1e3:.1f}",
