@@ -19,9 +19,9 @@ SCRIPTS = (
 )
 HEAD = """# Benchmarks
 
-`python benchmarks/write_results.py` writes this page, and the command above a table prints that table
-alone. The tables were measured on machines with {cores} CPU cores, so compare only values of the same table.
-Times and rates are medians, and a ratio is the median of the ratios of all rounds.
+`python benchmarks/write_results.py` writes this page, and the command above a table prints that
+table alone. The tables were measured on machines with {cores} CPU cores, so compare only values of
+the same table. Times and rates are medians, and a ratio is the median of the ratios of all rounds.
 """
 
 
