@@ -9,7 +9,7 @@ from zoo.recipes.evaluation import classifier
 from zoo.recipes.metrics import SAMPLES
 from zoo.recipes.papers import KINGMA, RADFORD, SOHN
 from zoo.recipes.pictures import PIXELS
-from zoo.recipes.recipe import MUON_OF_DCGAN, MUON_WITH_FLOW, Recipe
+from zoo.recipes.recipe import MUON_OF_DCGAN, Recipe, muon_with_flow
 
 # Faces of 64x64 and of 32x32 pixels.
 LARGE, SMALL = "avatars/lorelei", "avatars/pixel_art"
@@ -73,7 +73,7 @@ def variational(dataset: str, **settings) -> Recipe:
         dataset,
         batch_size=125,
         optimizer="Muon",
-        optimizer_arguments=MUON_WITH_FLOW | {"global_clipnorm": 1e5},
+        optimizer_arguments=muon_with_flow(settings["model"]["image_shape"]),
         **settings,
     )
 

@@ -2,7 +2,7 @@
 
 from zoo.recipes.papers import KINGMA, RADFORD
 from zoo.recipes.pictures import PIXELS
-from zoo.recipes.recipe import MUON_OF_DCGAN, MUON_WITH_FLOW, Recipe
+from zoo.recipes.recipe import MUON_OF_DCGAN, Recipe, muon_with_flow
 
 NAME = "cifar10"
 SPLITS = {"split": "train[:45000]", "validation": "train[45000:]"}
@@ -54,7 +54,7 @@ RECIPES = {
         batch_size=125,
         cycles=[[60, 0.006, {}]],
         optimizer="Muon",
-        optimizer_arguments=MUON_WITH_FLOW,
+        optimizer_arguments=muon_with_flow([32, 32, 3]),
         binarize=None,
         pictures={"labels": None},
         metrics={

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from zoo.catalog import FOLDER
 from zoo.recipes.papers import GLOW, GOODFELLOW, KINGMA, RADFORD, REALNVP, SOHN
-from zoo.recipes.recipe import MUON_OF_DCGAN, MUON_WITH_FLOW, Recipe
+from zoo.recipes.recipe import MUON_OF_DCGAN, Recipe, muon_with_flow
 
 # Smallest number of training pictures. With fewer, a model can only repeat them.
 FEWEST = 18
@@ -83,8 +83,7 @@ def _vae(shape, number):
             "likelihood": "discretized_logistic",
         },
         "optimizer": "Muon",
-        # One gradient may otherwise be thousands of times larger than the others.
-        "optimizer_arguments": MUON_WITH_FLOW | {"global_clipnorm": 30.0 * math.prod(shape)},
+        "optimizer_arguments": muon_with_flow(shape),
         "rate": 0.006,
         "steps": 6_000,
         "metrics": {"nll": {"samples": 100}},

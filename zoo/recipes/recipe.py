@@ -12,8 +12,16 @@ FILE = "recipe.json"
 # Arguments of Muon (Jordan 2024, https://kellerjordan.github.io/posts/muon).
 MUON = {"weight_decay": None, "adam_weight_decay": None, "adam_lr_ratio": 0.5}
 MUON_OF_DCGAN = MUON | {"momentum": 0.5, "adam_beta_1": 0.5, "adam_lr_ratio": 0.05}
-# Muon is for the matrices of networks, and not for those of a flow prior.
-MUON_WITH_FLOW = MUON | {"exclude_layers": ["linear"]}
+
+
+def muon_with_flow(image_shape) -> dict:
+    """Returns arguments of Muon for a VAE of grey levels or colours with a flow prior.
+
+    Muon is for the matrices of networks, and not for those of a flow prior. The limit of the norm
+    is about the largest one of an undisturbed training, for a loss in nats for each image.
+    """
+    clip = 30.0 * math.prod(image_shape)
+    return MUON | {"exclude_layers": ["linear"], "global_clipnorm": clip}
 
 
 def _is_number(value):

@@ -22,9 +22,9 @@ LINEAR = 40.0
 
 
 def softplus(x):
-    """Computes log(1 + exp(x)), which TF Lite computes in these steps.
+    """Computes log(1 + exp(x)) without an overflow of exp(x).
 
-    exp(x) is therefore computed only where it is finite.
+    TF Lite has no such function and computes the exponential, the sum and the logarithm.
     """
     return ops.where(x > LINEAR, x, ops.softplus(ops.minimum(x, LINEAR)))
 
