@@ -18,7 +18,7 @@ def muon_with_flow(image_shape) -> dict:
     """Returns arguments of Muon for a VAE of grey levels or colours with a flow prior.
 
     Muon is for the matrices of networks, and not for those of a flow prior. The limit of the norm
-    is about the largest one of an undisturbed training, for a loss in nats for each image.
+    is of the order of the norms in an undisturbed training, for a loss in nats for each image.
     """
     clip = 30.0 * math.prod(image_shape)
     return MUON | {"exclude_layers": ["linear"], "global_clipnorm": clip}

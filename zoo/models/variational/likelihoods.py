@@ -175,7 +175,7 @@ class Gaussian(Likelihood):
         if self.variance is not None:
             return output, ops.full_like(output, math.log(self.variance))
         mean, log_var = halves(output)
-        return mean, MIN_LOG_VAR + ops.softplus(log_var - MIN_LOG_VAR)
+        return mean, MIN_LOG_VAR + softplus(log_var - MIN_LOG_VAR)
 
     def log_prob(self, images, output):
         """Computes −½ ((x − μ)² / σ² + log σ² + log 2π)."""
