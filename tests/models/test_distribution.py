@@ -42,7 +42,8 @@ AS_ONE = (
             augmentations=("color", "cutout", "flip", "translation"),
         ),
         "spectral": lambda: DCGAN(
-            (8, 8, 1), 2, filters=(4,), discriminator_normalization="spectral"
+            (8, 8, 1), 2, filters=(4,), discriminator_normalization="spectral",
+            objective={"class_name": "non_saturating", "config": {"gradient_penalty": 4.0}},
         ),
         "realnvp": lambda: RealNVP(
             (8, 8, 1), scales=1, checkerboards=1, filters=2, blocks=1, dequantization="variational"

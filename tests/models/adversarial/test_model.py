@@ -13,6 +13,8 @@ from zoo.models import DCGAN, GAN
 from zoo.models.adversarial.model import AdversarialModel
 from zoo.models.layers import Conv2DTranspose, Dropout, Maxout, OneHot
 
+PENALIZED = {"class_name": "minimax", "config": {"gradient_penalty": 1.0}}
+
 
 @pytest.fixture(params=harness.ADVERSARIAL)
 def model(request):
@@ -446,6 +448,12 @@ def test_the_transposed_convolution_is_keras_s_in_training_and_out_of_it(kernel,
             "objective must have arguments of 'hinge'",
         ),
         (DCGAN, {"objective": "wasserstein"}, "must not have batch normalization"),
+        (DCGAN, {"objective": PENALIZED}, "must not have batch normalization"),
+        (
+            GAN,
+            {"objective": {"class_name": "minimax", "config": {"gradient_penalty": -1}}},
+            "gradient_penalty must be at least 0; received: -1",
+        ),
         (
             DCGAN,
             {"discriminator_normalization": "group"},

@@ -73,6 +73,39 @@ def test_label_smoothing_moves_the_target_of_real_images_alone(batch):
     )
 
 
+@pytest.mark.parametrize("name", ["non_saturating", "minimax"])
+def test_the_penalty_of_real_images_is_half_the_squared_gradient_norm(name, batch):
+    """Uses the logit Σ x², whose gradient at x is 2x (Mescheder et al. 2018, equation 9)."""
+    real, generated = batch
+
+    def squares(images):
+        return tf.reduce_sum(images**2, axis=(1, 2, 3))
+
+    plain = objectives.get(name).discriminator_loss(squares, real, generated, [0, 0])
+    objective = objectives.get({"class_name": name, "config": {"gradient_penalty": 3.0}})
+    losses = objective.discriminator_loss(squares, real, generated, [0, 0])
+    penalty = 3 / 2 * ((2 * real.numpy()) ** 2).sum(axis=(1, 2, 3))
+    np.testing.assert_allclose(losses.real - plain.real, penalty, rtol=1e-10)
+    np.testing.assert_array_equal(losses.generated, plain.generated)
+
+
+def test_the_penalty_of_real_images_reaches_the_weights_of_the_discriminator(digits):
+    """The gradient of the penalty is of second order; here D(x) = w Σ x, so ∂/∂w is γ w d."""
+    pixels = keras.Input((28, 28, 1))
+    scaled = layers.Dense(1, use_bias=False)(layers.Flatten()(pixels))
+    discriminator = keras.Model(pixels, layers.Reshape(())(scaled))
+    weights = discriminator.trainable_weights[0]
+    real = tf.constant(digits[0][:5])
+    gradients = {}
+    for penalty in (0.0, 8.0):
+        objective = objectives.NonSaturating(gradient_penalty=penalty)
+        with tf.GradientTape() as tape:
+            losses = objective.discriminator_loss(discriminator, real, real, [0, 0])
+            loss = tf.reduce_mean(losses.real)
+        gradients[penalty] = tape.gradient(loss, weights)
+    np.testing.assert_allclose(gradients[8.0] - gradients[0.0], 8 * weights, rtol=1e-4, atol=1e-5)
+
+
 def test_the_gradient_penalty_is_that_of_random_points_between_the_images(batch):
     """Uses D(x) = Σ x², whose gradient norm at a point x̂ between the images is 2 ‖x̂‖."""
     real, generated = batch

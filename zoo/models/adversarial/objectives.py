@@ -75,6 +75,38 @@ class Objective(choices.Configurable):
         """
 
 
+def squared_gradient_norm(discriminator, images):
+    """Computes ‖∇D(x)‖² ``(n,)`` of the discriminator's output at images."""
+    with tf.GradientTape() as tape:
+        tape.watch(images)
+        outputs = discriminator(images)
+    gradients = tape.gradient(outputs, images)
+    return ops.sum(ops.square(gradients), axis=(1, 2, 3))
+
+
+def refuse_batch_normalization(discriminator, objective):
+    """Validates that a discriminator has no batch normalization, for a gradient penalty.
+
+    Raises:
+        ValueError: If it has. ``objective`` is the objective's name in the message.
+    """
+    if any(
+        isinstance(layer, layers.BatchNormalization) for layer in discriminator._flatten_layers()
+    ):
+        raise ValueError(
+            f"The discriminator of {objective} must not have batch normalization, because the "
+            "gradient penalty must depend on each image alone; received: a discriminator with "
+            "BatchNormalization layers. Use discriminator_normalization='layer' or None."
+        )
+
+
+def _penalty(value):
+    """Validates a weight of a gradient penalty."""
+    if not value >= 0:
+        raise ValueError(f"gradient_penalty must be at least 0; received: {value!r}.")
+    return value
+
+
 class Probabilistic(Objective):
     """Objective of a discriminator with a probability.
 
@@ -82,25 +114,30 @@ class Probabilistic(Objective):
 
     Args:
         label_smoothing: float in [0, 1). Difference of the target of real images from 1 (one-sided
-            label smoothing, Salimans et al. 2016, section 3.4).
+            label smoothing, Salimans et al. 2016, section 3.4). Defaults to 0.0.
+        gradient_penalty: float. Weight γ of the penalty γ/2 ‖∇D(x)‖² of the logit's gradient at
+            real images in [0, 1] (R1 of Mescheder et al. 2018, arXiv 1801.04406, equation 9).
+            Defaults to 0.0.
     """
 
     metrics = ("probability_real", "probability_generated")
 
-    def __init__(self, label_smoothing=0.0):
+    def __init__(self, label_smoothing=0.0, gradient_penalty=0.0):
         if not 0 <= label_smoothing < 1:
             raise ValueError(
                 "label_smoothing must be at least 0 and less than 1; "
                 f"received: {label_smoothing!r}."
             )
         self.label_smoothing = label_smoothing
+        self.gradient_penalty = _penalty(gradient_penalty)
 
     def discriminator_loss(self, discriminator, real, generated, seed):
         """Computes −log D(x) − log(1 − D(G(z))), Goodfellow et al. 2014, equation 1."""
         on_real, on_generated = discriminator(real), discriminator(generated)
         s = self.label_smoothing
+        log_loss = (1 - s) * ops.softplus(-on_real) + s * ops.softplus(on_real)
         return Losses(
-            real=(1 - s) * ops.softplus(-on_real) + s * ops.softplus(on_real),
+            real=log_loss + self.penalty(discriminator, real),
             generated=ops.softplus(on_generated),
             metrics={
                 "probability_real": ops.sigmoid(on_real),
@@ -108,9 +145,27 @@ class Probabilistic(Objective):
             },
         )
 
+    def penalty(self, discriminator, real):
+        """Computes γ/2 ‖∇D(x)‖² ``(n,)`` of the logit, or 0.0 without a penalty."""
+        if not self.gradient_penalty:
+            return 0.0
+        return self.gradient_penalty / 2 * squared_gradient_norm(discriminator, real)
+
+    def validate(self, discriminator):
+        """Validates that with a gradient penalty the discriminator has no batch normalization.
+
+        Raises:
+            ValueError: If it has.
+        """
+        if self.gradient_penalty:
+            refuse_batch_normalization(discriminator, "an objective with gradient_penalty")
+
     def get_config(self):
         """Returns the arguments of the constructor."""
-        return {"label_smoothing": self.label_smoothing}
+        return {
+            "label_smoothing": self.label_smoothing,
+            "gradient_penalty": self.gradient_penalty,
+        }
 
 
 @keras.saving.register_keras_serializable("zoo")
@@ -185,11 +240,7 @@ class Wasserstein(Objective):
     metrics = ("gradient_norm",)
 
     def __init__(self, gradient_penalty=10.0):
-        if not gradient_penalty >= 0:
-            raise ValueError(
-                f"gradient_penalty must be at least 0; received: {gradient_penalty!r}."
-            )
-        self.gradient_penalty = gradient_penalty
+        self.gradient_penalty = _penalty(gradient_penalty)
 
     def discriminator_loss(self, discriminator, real, generated, seed):
         """Computes D(G(z)) − D(x) + λ (‖∇D(x̂)‖ − 1)².
@@ -198,11 +249,7 @@ class Wasserstein(Objective):
         """
         weight = replicas.uniform([tf.shape(real)[0], 1, 1, 1], seed, dtype=real.dtype)
         points = weight * real + (1 - weight) * generated
-        with tf.GradientTape() as tape:
-            tape.watch(points)
-            on_points = discriminator(points)
-        slope = tape.gradient(on_points, points)
-        norm = ops.sqrt(ops.sum(ops.square(slope), axis=(1, 2, 3)) + 1e-12)
+        norm = ops.sqrt(squared_gradient_norm(discriminator, points) + 1e-12)
         penalty = self.gradient_penalty * ops.square(norm - 1)
         return Losses(
             -discriminator(real), discriminator(generated) + penalty, {"gradient_norm": norm}
@@ -218,16 +265,7 @@ class Wasserstein(Objective):
         Raises:
             ValueError: If it has.
         """
-        if any(
-            isinstance(layer, layers.BatchNormalization)
-            for layer in discriminator._flatten_layers()
-        ):
-            raise ValueError(
-                "The discriminator of the 'wasserstein' objective must not have batch "
-                "normalization, because the gradient penalty must depend on each image alone; "
-                "received: a discriminator with BatchNormalization layers. Use "
-                "discriminator_normalization='layer'."
-            )
+        refuse_batch_normalization(discriminator, "the 'wasserstein' objective")
 
     def get_config(self):
         """Returns the arguments of the constructor."""
