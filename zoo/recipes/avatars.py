@@ -34,8 +34,12 @@ DCGAN = {
     "ema": 0.999,
 }
 VARIATIONAL = {
+    "image_shape": [32, 32, 3],
+    "latent_dim": 48,
     "filters": [32, 64],
     "blocks": 2,
+    "bottleneck": 8,
+    "hidden": [160],
     "activation": "elu",
     "prior": {"class_name": "flow", "config": {"couplings": 6, "hidden": [80, 80]}},
     "likelihood": "discretized_logistic",
@@ -69,13 +73,19 @@ def dcgan(metrics: dict, model: dict, pictures: dict) -> Recipe:
     )
 
 
-def variational(dataset: str, **settings) -> Recipe:
-    """Returns a recipe of a variational model."""
+def variational(metrics: dict, model: dict, **settings) -> Recipe:
+    """Returns a recipe of a variational model, with further metrics and arguments."""
     return on_faces(
-        dataset,
+        SMALL,
+        model=VARIATIONAL | model,
         batch_size=125,
         optimizer="Muon",
-        optimizer_arguments=muon_with_flow(settings["model"]["image_shape"]),
+        optimizer_arguments=muon_with_flow(VARIATIONAL["image_shape"]),
+        metrics=SAMPLES
+        | metrics
+        | {"bits_per_dim": {"samples": 500, "images": 1000}, "bits_per_dim_png": {"images": 1000}}
+        | PIXELS
+        | {"active_units": {}},
         **settings,
     )
 
@@ -115,36 +125,19 @@ RECIPES = {
         {"labels": LABEL, "class_names": ATTRIBUTES[LABEL]},
     ),
     "cvae_avatars": variational(
-        LARGE,
+        of_attributes("attribute_accuracy", "reconstruction_accuracy"),
+        {"attributes": ATTRIBUTES},
         family="CVAE",
-        model=VARIATIONAL
-        | {
-            "image_shape": [64, 64, 3],
-            "latent_dim": 48,
-            "bottleneck": 2,
-            "hidden": [128],
-            "attributes": ATTRIBUTES,
-        },
-        cycles=[[30, 0.006, {}]],
+        cycles=[[60, 0.006, {}]],
         pictures={"labels": list(ATTRIBUTES)},
-        metrics=SAMPLES
-        | of_attributes("attribute_accuracy", "reconstruction_accuracy")
-        | {"bits_per_dim": {"samples": 100, "images": 1000}, "bits_per_dim_png": {"images": 1000}}
-        | PIXELS
-        | {"active_units": {}},
         paper=SOHN,
     ),
     "vae_avatars": variational(
-        SMALL,
+        {"anomaly_noise": {}},
+        {},
         family="VAE",
-        model=VARIATIONAL
-        | {"image_shape": [32, 32, 3], "latent_dim": 48, "bottleneck": 8, "hidden": [160]},
         cycles=[[100, 0.006, {}]],
         pictures={"labels": None},
-        metrics=SAMPLES
-        | {"bits_per_dim": {"samples": 500, "images": 1000}, "bits_per_dim_png": {"images": 1000}}
-        | PIXELS
-        | {"anomaly_noise": {}, "active_units": {}},
         paper=KINGMA,
     ),
     "classifier_avatars_lorelei": faces_classifier(LARGE, 64, [16, 32, 56, 88]),
