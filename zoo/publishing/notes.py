@@ -75,6 +75,10 @@ WEAKNESSES = {
     "lower than that of clothes, so that it does not detect them.",
     "cvae_fashion_mnist": "Samples are blurred and have no texture, and many sandals are not "
     "recognizable.",
+    "dcgan_avatars": "Hair often has two colours or a blurred edge, and eyes, glasses and mouths "
+    "of some faces are malformed.",
+    "cdcgan_avatars": "Hair often has a blurred edge, and eyes, glasses and mouths of some faces "
+    "are malformed.",
     "vae_avatars": "Some samples blend two faces: hair and glasses then have a mixed colour or are "
     "drawn in part.",
     "baseline_vae_mnist": "Samples are blurred, and many are not digits: the latent space of the "
