@@ -5,7 +5,9 @@ import numpy as np
 from zoo.data import for_model
 from zoo.inference.noise import normal
 
-SAMPLES = 300
+# With more samples, a few large activations make the ranges wide, and all other activations are
+# rounded to fewer int8 steps.
+SAMPLES = 100
 
 
 def samples(model, source=None) -> dict:

@@ -68,7 +68,7 @@ def dcgan(metrics: dict, model: dict, pictures: dict) -> Recipe:
         optimizer_arguments=MUON_OF_DCGAN,
         precision="mixed_bfloat16",
         pictures=pictures,
-        metrics=metrics | SAMPLES | PIXELS,
+        metrics=SAMPLES | metrics | PIXELS,
         paper=RADFORD,
     )
 
