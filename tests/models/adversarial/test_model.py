@@ -452,7 +452,12 @@ def test_the_transposed_convolution_is_keras_s_in_training_and_out_of_it(kernel,
         (
             GAN,
             {"objective": {"class_name": "minimax", "config": {"gradient_penalty": -1}}},
-            "gradient_penalty must be at least 0; received: -1",
+            "gradient_penalty must be a number of at least 0; received: -1",
+        ),
+        (
+            GAN,
+            {"objective": {"class_name": "wasserstein", "config": {"gradient_penalty": "1"}}},
+            "gradient_penalty must be a number of at least 0; received: '1'",
         ),
         (
             DCGAN,

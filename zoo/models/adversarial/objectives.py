@@ -13,6 +13,7 @@ A new objective is one class with two methods::
     model = zoo.models.GAN(objective=Mine())
 """
 
+import math
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -101,9 +102,9 @@ def refuse_batch_normalization(discriminator, objective):
 
 
 def _penalty(value):
-    """Validates a weight of a gradient penalty."""
-    if not value >= 0:
-        raise ValueError(f"gradient_penalty must be at least 0; received: {value!r}.")
+    """Validates and returns the weight of a gradient penalty."""
+    if not isinstance(value, (int, float)) or not 0 <= value < math.inf:
+        raise ValueError(f"gradient_penalty must be a number of at least 0; received: {value!r}.")
     return value
 
 
