@@ -149,7 +149,7 @@ class Logit(Bijection):
 
     def forward_and_log_det(self, x, condition=None, training=False):
         """Computes the logit of p and the log-determinant Σ log(1 − 2α) − log p(1 − p)."""
-        # p and 1 − p are written as sums with a small term, because float16 rounds 1 − 2α to 1.
+        # p and 1 − p are sums with a small term, because float16 rounds 1 − 2α to 1.
         # Neither is ever 0.
         log_p = ops.log(x + self.alpha * (1 - 2 * x))
         log_q = ops.log((1 - x) - self.alpha * (1 - 2 * x))

@@ -90,7 +90,7 @@ def test_the_penalty_of_real_images_is_half_the_squared_gradient_norm(name, batc
 
 
 def test_the_penalty_of_real_images_reaches_the_weights_of_the_discriminator(digits):
-    """The gradient of the penalty is of second order; here D(x) = w Σ x, so ∂/∂w is γ w d."""
+    """Uses the logit w·x, for which the penalty is γ/2 ‖w‖² and its gradient γ w."""
     pixels = keras.Input((28, 28, 1))
     scaled = layers.Dense(1, use_bias=False)(layers.Flatten()(pixels))
     discriminator = keras.Model(pixels, layers.Reshape(())(scaled))

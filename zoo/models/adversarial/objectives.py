@@ -77,7 +77,7 @@ class Objective(choices.Configurable):
 
 
 def squared_gradient_norm(discriminator, images):
-    """Computes ‖∇D(x)‖² ``(n,)`` of the discriminator's output at images."""
+    """Computes the squared norm ``(n,)`` of the gradient of the discriminator's output."""
     with tf.GradientTape() as tape:
         tape.watch(images)
         outputs = discriminator(images)
@@ -116,8 +116,8 @@ class Probabilistic(Objective):
     Args:
         label_smoothing: float in [0, 1). Difference of the target of real images from 1 (one-sided
             label smoothing, Salimans et al. 2016, section 3.4). Defaults to 0.0.
-        gradient_penalty: float. Weight γ of the penalty γ/2 ‖∇D(x)‖² of the logit's gradient at
-            real images in [0, 1] (R1 of Mescheder et al. 2018, arXiv 1801.04406, equation 9).
+        gradient_penalty: float. Weight γ of γ/2 ‖∇f(x)‖², the penalty at real images x,
+            where f is the logit (R1, Mescheder et al. 2018, arXiv 1801.04406, equation 9).
             Defaults to 0.0.
     """
 
@@ -147,7 +147,7 @@ class Probabilistic(Objective):
         )
 
     def penalty(self, discriminator, real):
-        """Computes γ/2 ‖∇D(x)‖² ``(n,)`` of the logit, or 0.0 without a penalty."""
+        """Computes γ/2 ‖∇f(x)‖² ``(n,)`` of the logit f, or 0.0 without a penalty."""
         if not self.gradient_penalty:
             return 0.0
         return self.gradient_penalty / 2 * squared_gradient_norm(discriminator, real)
