@@ -259,19 +259,20 @@ class Linear(Bijection):
                 name=name,
             )
             setattr(self, name, weight)
-        self.strictly_lower = np.tril(np.ones((size, size)), -1)
         return super().build_for(shape, condition_shape)
 
     def _factors(self):
         """Returns the strictly lower part of L, and N and d with U + diag(d) = (I + N) diag(d)."""
         diagonal = self.sign * ops.exp(self.log_scale)
-        mask = ops.cast(self.strictly_lower, diagonal.dtype)
+        # Computed, because a constant would be written into each signature of an artifact.
+        index = ops.arange(self.log_scale.shape[0])
+        mask = ops.cast(index[:, None] > index, diagonal.dtype)
         return self.lower * mask, self.upper * ops.transpose(mask) / diagonal, diagonal
 
     def forward_and_log_det(self, x, condition=None, training=False):
         """Computes x W; the log-determinant is height * width * Σ s."""
         lower, upper, diagonal = self._factors()
-        one = ops.eye(len(self.strictly_lower), dtype=lower.dtype)
+        one = ops.eye(self.log_scale.shape[0], dtype=lower.dtype)
         matrix = self.permutation @ (lower + one) @ ((upper + one) * diagonal)
         return _times(x, matrix), _repeated(self.log_scale, x)
 
