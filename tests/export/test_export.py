@@ -100,6 +100,17 @@ def test_signatures_share_the_operations_of_the_maps(kind):
         assert "Tanh" not in types["score"]
 
 
+def test_the_score_shares_the_operations_of_a_flow_prior():
+    model = VAE((4, 4, 1), latent_dim=4, hidden=(4,), activation="relu", prior="flow")
+    tanh = {
+        name: [operation.type for operation in graph.get_operations()].count("Tanh")
+        for name in model.signatures()
+        for graph in [model.concrete_function(name).graph]
+    }
+    assert tanh["log_prior"] > 0
+    assert tanh["score"] == 0
+
+
 def test_no_signature_has_a_copy_of_a_large_constant():
     """Masks of a flow prior in float64 took a third of a megabyte in an artifact."""
     model = VAE((4, 4, 1), latent_dim=24, hidden=(4,), prior="flow")

@@ -266,7 +266,7 @@ class Linear(Bijection):
         diagonal = self.sign * ops.exp(self.log_scale)
         # Computed, because a constant would be written into each signature of an artifact.
         index = ops.arange(self.log_scale.shape[0])
-        mask = ops.cast(index[:, None] > index, diagonal.dtype)
+        mask = ops.cast(ops.expand_dims(index, 1) > index, diagonal.dtype)
         return self.lower * mask, self.upper * ops.transpose(mask) / diagonal, diagonal
 
     def forward_and_log_det(self, x, condition=None, training=False):

@@ -277,8 +277,8 @@ class VariationalModel(
 
         z must be the result of ``reparameterize`` for the same noise and log_var.
         """
-        log_posterior = priors.normal_log_prob(noise) - 0.5 * ops.sum(log_var, axis=-1)
-        return self.to_float(self.prior.log_prob(z, self.flat(condition))) - log_posterior
+        log_prior = self.to_float(self.prior.log_prob(z, self.flat(condition)))
+        return log_prior - priors.log_posterior(noise, log_var)
 
     def log_prob(self, images, output):
         """Computes log p(x | z) in nats, ``(n,)``, from the decoder's output.
@@ -321,7 +321,9 @@ class VariationalModel(
         mean, log_var = self.encode_tensor(images, condition)
         kl = self.kl_divergence(mean, log_var, condition)
         if kl is None:
-            kl = -self.log_ratio(mean, ops.zeros_like(mean), log_var, condition)
+            given = [mean] if condition is None else [mean, condition]
+            log_prior = self.nested("log_prior", *given)["log_prob"]
+            kl = priors.log_posterior(ops.zeros_like(mean), log_var) - log_prior
         return kl - self.log_prob(images, self._decoder(mean, condition, training=False))
 
     def signatures(self):

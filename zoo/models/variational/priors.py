@@ -29,6 +29,11 @@ def normal_log_prob(noise):
     return -0.5 * ops.sum(ops.square(noise) + LOG_2_PI, axis=-1)
 
 
+def log_posterior(noise, log_var):
+    """Computes log q(z | x) in nats, ``(n,)``, of z = mean + exp(log_var / 2) * noise."""
+    return normal_log_prob(noise) - 0.5 * ops.sum(log_var, axis=-1)
+
+
 class Prior(layers.Layer):
     """Prior distribution of z, optionally given a condition.
 
