@@ -457,7 +457,7 @@ def test_int8_of_a_gan_needs_no_data(tmp_path):
             2,
             "labels must be integers from 0 to 9; received: 10",
         ),
-        (["sample", "vae_mnist", "--labels", "1"], 2, "labels must be None"),
+        (["sample", "vae_mnist", "--labels", "1"], 2, "--labels must be left out"),
         (["sample", "cvae_quadrant_mnist"], 2, "--condition must be a picture of 14x14 pixels"),
         (["sample", "evaluation/classifier_mnist"], 2, "NAME must be a model that draws images"),
         (["sample", "no/such/model"], 2, "There is no model 'no/such/model'"),

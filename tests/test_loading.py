@@ -239,7 +239,8 @@ def test_a_path_that_names_no_model_is_refused_in_one_sentence(wrong, path, kind
 def test_a_run_that_is_not_finished_names_the_two_ways_on():
     with pytest.raises(
         FileNotFoundError,
-        match=r"stopped is not finished: .*--resume, or .*stopped/checkpoint\.keras",
+        match=r"stopped is not finished: .*`zoo train \w+ --run-dir .*stopped --resume`, or load "
+        r".*stopped/checkpoint\.keras",
     ):
         zoo.load("stopped")
 

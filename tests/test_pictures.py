@@ -86,6 +86,10 @@ def test_a_folder_of_pictures_becomes_a_published_and_served_model(family, folde
             body = {"images": {"b64": base64.b64encode(path.read_bytes()).decode()}}
             body |= {"label": 0} if conditional else {}
             (score,) = predicted(address, family, [body], signature_name="score")
+    # The pictures are not part of the model, and another folder of their name is not read.
+    measure = ["evaluate", f"models/{family}", "--metric", "pixel_diversity"]
+    assert "are not part of it" in run(*measure, cwd=folder, status=1).stderr
+    run(*measure, "--data", "pictures", cwd=folder)
     model = zoo.load(folder / "models" / family)
     if card.signatures.get("score"):
         expected = model.score(path, *([0] if conditional else []))
@@ -162,15 +166,28 @@ def test_a_recipe_continues_from_the_weights_of_a_model_on_other_pictures(folder
             2,
             "at least 18 pictures for training",
         ),
-        (["cvae", "--data", "pictures/circles"], 2, "sub-folders of at least 2 classes"),
+        (["cvae", "--data", "pictures/circles"], 2, "no classes. A vae needs no classes."),
+        (["dcgan", "--data", "one_class"], 2, "1 class, a. --unconditional needs no classes."),
+        (["cvae", "--data", "one_class"], 2, "1 class, a. A vae needs no classes."),
+        (["dcgan", "--data", "pictures", "--size", "100000"], 2, "100000 is not in the range"),
+        (["dcgann", "--data", "pictures"], 2, "the nearest is 'dcgan'"),
+        (["DCGAN", "--data", "pictures"], 2, "the nearest is 'dcgan'"),
+        (
+            ["dcgan", "--data", "pictures", "--run-dir", "pictures/circles/000000.jpg/run"],
+            1,
+            "000000.jpg/run must be a folder that can be written to, or a new one",
+        ),
         (["dcgan", "--data", "pictures", "--minutes", "1", "--epochs", "2"], 2, "--minutes cannot"),
         (["dcgan", "--data", "tfds:minst"], 2, "name of tensorflow-datasets"),
     ],
 )
 def test_wrong_pictures_are_one_sentence(arguments, status, sentence, folder):
     (folder / "few").mkdir(exist_ok=True)
+    (folder / "one_class" / "a").mkdir(parents=True, exist_ok=True)
     for i in range(2):
-        Image.fromarray(np.full((32, 32, 3), i, "uint8")).save(folder / "few" / f"{i}.png")
+        picture = Image.fromarray(np.full((32, 32, 3), i, "uint8"))
+        for parent in ("few", "one_class/a"):
+            picture.save(folder / parent / f"{i}.png")
     done = run("train", *arguments, cwd=folder, status=status)
     assert sentence in done.stderr
     assert "Traceback" not in done.stderr

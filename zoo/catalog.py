@@ -215,9 +215,10 @@ def described_attributes(attributes: dict) -> str:
 
 def nearest(given: str, valid) -> str:
     """Returns the end of a sentence about a wrong name: the nearest valid one, or all of them."""
-    close = difflib.get_close_matches(str(given), valid, n=1, cutoff=0.5)
+    lower = {str(name).lower(): name for name in valid}
+    close = difflib.get_close_matches(str(given).lower(), lower, n=1, cutoff=0.5)
     if close:
-        return f"; the nearest is {close[0]!r}"
+        return f"; the nearest is {lower[close[0]]!r}"
     return f"; there are {', '.join(sorted(valid)) or 'none'}"
 
 

@@ -22,14 +22,21 @@ from zoo.utils.documents import document
 from zoo.utils.numbers import duration, with_stderr
 
 
-def labels_of(text: str, class_names: list) -> list[int]:
+def labels_of(text: str, model: str, card: catalog.Card) -> list[int]:
     """Returns the labels of numbers, ranges and names with commas between them.
 
     Args:
         text: For example ``7``, ``0-9``, ``1,4`` or ``cats,dogs``. If names are numbers, numbers
             are names.
-        class_names: Names of the labels, [] if they have none.
+        model: Name or path of the model.
+        card: Its card.
     """
+    if not card.num_classes:
+        raise click.UsageError(
+            f"--labels must be left out, because {model} is not conditional on a label; received: "
+            f"{text!r}."
+        )
+    class_names = card.class_names
     if text in class_names:
         return [class_names.index(text)]
     names_only = any(name.isdecimal() for name in class_names)
@@ -209,7 +216,7 @@ def sample(name, n, labels, condition, seed, output, runtime):
         card = stored.card
     if card.condition and not card.attributes:
         _check_picture(name, card.condition["shape"], condition)
-    labels = labels_of(labels, card.class_names) if labels else None
+    labels = labels_of(labels, name, card) if labels else None
     n = n or (len(labels) if labels else 16)
     output = Path(output or f"{stored.name}.png")
     if not output.parent.is_dir():
@@ -298,7 +305,7 @@ def generate(name, beam_options, n, output, labels, condition, seed, shards, run
             stored,
             n,
             output,
-            labels=labels_of(labels, stored.card.class_names) if labels else None,
+            labels=labels_of(labels, name, stored.card) if labels else None,
             condition=condition_of(condition, name, stored.card.attributes),
             seed=seed,
             runtime=runtime,
@@ -336,7 +343,9 @@ def generate(name, beam_options, n, output, labels, condition, seed, shards, run
     metavar="FOLDER|tfds:NAME",
     help="Train on these pictures. Sub-folders are classes.",
 )
-@click.option("--size", type=click.IntRange(4), help="Height and width of the images of --data.")
+@click.option(
+    "--size", type=click.IntRange(4, 1024), help="Height and width of the images of --data."
+)
 @click.option(
     "--channels", type=click.Choice(["1", "3"]), help="Grey or coloured images of --data."
 )
@@ -393,13 +402,11 @@ def train(
     the last one.
     """
     started = time.monotonic()
-    is_file, of_family = name.endswith(".json"), name in recipes.FAMILIES
-    read = recipes.read if is_file else recipes.named
-    named = None if of_family else read(name)
-    _check_options(of_family, data, resume, start, pictures)
+    named = recipe_of(name, data)
+    _check_options(named is None, data, resume, start, pictures)
     if minutes:
         _check_minutes(epochs or resume or dry_run, strategy)
-    run_dir = Path(run_dir or _default_run(Path(name).stem if is_file else name, data))
+    run_dir = Path(run_dir or _default_run(Path(name).stem, data))
     if resume:
         family = named.family if named else recipes.FAMILIES[name].name
         recipe = continued(family, run_dir, epochs, settings, data)
@@ -414,19 +421,27 @@ def train(
     if dry_run:
         click.echo(recipe.to_json(), nl=False)
         return
-    deadline = started + 60 * minutes if minutes else None
-    run_training(
-        recipe, run_dir, resume=resume, deadline=deadline, data_dir=data_dir, strategy=strategy
-    )
+    limit = (minutes, started) if minutes else None
+    run_training(recipe, run_dir, resume=resume, limit=limit, data_dir=data_dir, strategy=strategy)
 
 
-def run_training(recipe, run_dir, *, strategy, **settings):
+def recipe_of(name, data):
+    """Returns the recipe of a name or in a file, or None if the name is that of a family."""
+    if name in recipes.FAMILIES:
+        return None
+    if name.endswith(".json"):
+        return recipes.read(name)
+    return recipes.named(name, recipes.FAMILIES if data else ())
+
+
+def run_training(recipe, run_dir, *, strategy, limit, **settings):
     """Trains a recipe and prints the path of the model. Of several workers only the chief prints.
 
     Args:
         recipe: The recipe.
         run_dir: Folder of the run.
         strategy: Result of ``started_strategy``.
+        limit: Arguments of ``zoo.training.Limit``, or None.
         **settings: As in ``zoo.training.train``.
     """
     with quiet():
@@ -442,6 +457,7 @@ def run_training(recipe, run_dir, *, strategy, **settings):
         run_dir,
         start=model,
         strategy=strategy,
+        limit=training.Limit(*limit) if limit else None,
         verbose=verbose if is_chief else 0,
         **settings,
     )

@@ -218,6 +218,21 @@ def test_a_damaged_picture_is_named_and_left_out(pictures):
         data.folder(pictures, strict=True)
 
 
+def test_a_link_to_no_file_is_left_out(pictures):
+    (pictures / "cats" / "gone.png").symlink_to(pictures / "nowhere.png")
+    with pytest.warns(UserWarning, match=r"gone\.png must be a picture; received: a link to no"):
+        assert len(data.folder(pictures)) == 20
+    with pytest.raises(ValueError, match="a link to no file"):
+        data.folder(pictures, strict=True)
+
+
+def test_a_strict_description_refuses_a_damaged_picture(pictures):
+    (pictures / "dogs" / "zzz.jpg").write_text("not a picture")
+    name = f"folder:{pictures}"
+    with pytest.raises(ValueError, match=r"zzz\.jpg must be a picture that Pillow can read"):
+        data.described_training(name, "train", pictures={"strict": True})
+
+
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [

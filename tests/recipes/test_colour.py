@@ -105,7 +105,7 @@ def test_a_recipe_on_other_images_has_the_conditions_that_its_model_can_have():
     recipe, source = recipes.on_pictures(other, "tfds:fashion_mnist", FIXTURE)
     assert (recipe.model["num_classes"], recipe.metrics) == (10, {"accuracy": {}})
     assert len(source.first(5)) == 2
-    with pytest.raises(ValueError, match="or have the feature 'label'; received: neither"):
+    with pytest.raises(ValueError, match="or have the feature 'label'; received: no classes"):
         recipes.on_pictures(recipes.named("cdcgan_mnist"), "tfds:avatars/lorelei", FIXTURE)
 
 

@@ -1,9 +1,14 @@
 """Tests of the number of steps that fit into a time."""
 
+import re
+import time
+
+import keras
 import pytest
 
 from zoo import recipes
 from zoo.training import timing
+from zoo.training.callbacks import TimeLeft
 
 
 def recipe(cycles):
@@ -12,10 +17,24 @@ def recipe(cycles):
     )
 
 
+def in_time(cycles, seconds, epoch_seconds=0.0, start_seconds=0.0):
+    return timing.in_time(
+        recipe(cycles),
+        timing.Limit(seconds / 60, time.monotonic()),
+        100,
+        start_seconds=start_seconds,
+        step_seconds=0.05,
+        epoch_seconds=epoch_seconds,
+    )
+
+
 @pytest.mark.parametrize("seconds", [100, 1000, 100_000])
 @pytest.mark.parametrize("epoch_seconds", [0.0, 2.0])
-def test_the_steps_take_nine_tenths_of_the_time(seconds, epoch_seconds):
-    fitted = timing.in_seconds(recipe([[30, 0.1, {}]]), seconds, 100, 0.05, epoch_seconds)
+@pytest.mark.parametrize("start_seconds", [0.0, 30.0])
+def test_the_steps_take_nine_tenths_of_the_time(seconds, epoch_seconds, start_seconds):
+    # A little more, because the clock runs during the test.
+    fitted = in_time([[30, 0.1, {}]], seconds + 0.01, epoch_seconds, start_seconds)
+    seconds -= start_seconds
     steps = fitted.steps_per_epoch
     planned = fitted.epochs * (steps * 0.05 + epoch_seconds)
     assert fitted.epochs >= timing.EPOCHS
@@ -25,13 +44,25 @@ def test_the_steps_take_nine_tenths_of_the_time(seconds, epoch_seconds):
 
 def test_cycles_keep_their_proportions():
     cycles = [[30, 0.1, {}], [10, 0.01, {"beta": 2}]]
-    fitted = timing.in_seconds(recipe(cycles), 1000, 100, 0.05, 0.0)
+    fitted = in_time(cycles, 1000.01)
     assert fitted.cycles == [[135, 0.1, {}], [45, 0.01, {"beta": 2}]]
 
 
 def test_too_short_a_time_is_one_sentence():
-    with pytest.raises(ValueError, match=r"minutes must be at least 0\.\d more for 10"):
-        timing.in_seconds(recipe([[30, 0.1, {}]]), 1, 100, 0.05, 2.0)
+    sentence = r"minutes must be at least (0\.\d) for 10 short epochs on .*; received: 0\.1\."
+    with pytest.raises(ValueError, match=sentence) as raised:
+        in_time([[30, 0.1, {}]], 6, epoch_seconds=2.0)
+    least = float(re.search(sentence, str(raised.value))[1])
+    assert in_time([[30, 0.1, {}]], 60 * least + 0.01, epoch_seconds=2.0).epochs == 10
+
+
+def test_a_training_that_ends_early_says_so(capsys):
+    left = TimeLeft(10, timing.Limit(1, time.monotonic() - 60), verbose=2)
+    left.set_model(keras.Model())
+    left.on_epoch_begin(0)
+    left.on_epoch_end(0)
+    assert left.model.stop_training
+    assert "The time is up after 1 of 10 epochs, before" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

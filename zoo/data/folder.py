@@ -164,6 +164,7 @@ def described(
     labels: str | None = "inferred",
     image_size: tuple | None = None,
     color_mode: str | None = None,
+    strict: bool = False,
     **others,
 ) -> FolderSource:
     """Makes the source of the training pictures that ``folder`` gives, without decoding them.
@@ -176,9 +177,10 @@ def described(
         labels: As in ``folder``.
         image_size: As in ``folder``.
         color_mode: As in ``folder``.
+        strict: As in ``folder``, for the headers of the files.
         **others: Further arguments of ``folder``, which make no difference.
     """
-    files = _Files(Path(directory), labels, None, False, False)
+    files = _Files(Path(directory), labels, None, False, strict)
     (paths,) = files.subsets(share, "training", 0)
     fit = image_files.Fit(_shape(files.headers.values(), None, image_size, color_mode))
     return FolderSource(paths, files.labels(paths), files.classes, fit)
@@ -199,8 +201,8 @@ class _Files:
         self.headers = _applied(image_files.header, paths, strict)
         if not self.headers:
             raise ValueError(
-                f"directory must contain pictures that Pillow can read; received: {directory}, "
-                "which has none."
+                f"{directory} must contain pictures that Pillow can read; received: a folder "
+                "without any."
             )
         readable = {
             name: [path for path in of_class if path in self.headers]
@@ -317,7 +319,8 @@ def _listed(directory, labels, class_names, follow_links):
         raise ValueError(
             f"All pictures in {directory} must be in sub-folders, whose names are their labels, or "
             f"none; received: {len(by_folder[None])} beside the sub-folders, such as "
-            f"{by_folder[None][0].name}. Move them, or set labels to None."
+            f"{by_folder[None][0].name}. Move them, or use no labels (labels=None, "
+            "--unconditional)."
         )
     return {name: by_folder[name] for name in sorted(folders)}
 
@@ -375,6 +378,8 @@ def _applied(function, paths, strict):
     def attempt(path):
         try:
             return function(path), None
+        except FileNotFoundError:  # A link to nothing, or the file was removed meanwhile.
+            return None, ValueError(f"{path} must be a picture; received: a link to no file.")
         except ValueError as error:
             return None, error
 

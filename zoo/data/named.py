@@ -1,6 +1,7 @@
 """Data sets by name: tensorflow-datasets and folders of pictures."""
 
 import inspect
+from pathlib import Path
 
 from zoo.catalog import FOLDER
 from zoo.data.folder import described, folder
@@ -43,7 +44,22 @@ def named(
             f"split of a folder must be one of {', '.join(SUBSETS)}; received: {split!r}."
         )
     _check_arguments(folder, pictures)
-    return folder(dataset.removeprefix(FOLDER), **pictures, **SUBSETS[split])
+    return folder(_directory(dataset), **pictures, **SUBSETS[split])
+
+
+def _directory(dataset):
+    """Returns the path of the folder of a data set.
+
+    Raises:
+        FileNotFoundError: If only its name is known, as on the card of an artifact.
+    """
+    directory = dataset.removeprefix(FOLDER)
+    if not Path(directory).is_absolute():
+        raise FileNotFoundError(
+            f"The pictures in {directory} that the model was trained on are not part of it. Name "
+            "them, or others, with --data FOLDER, or use the folder of the run."
+        )
+    return directory
 
 
 def described_training(
@@ -65,7 +81,7 @@ def described_training(
     """
     pictures = pictures or {}
     if dataset.startswith(FOLDER):
-        return described(dataset.removeprefix(FOLDER), HELD_OUT, **pictures)
+        return described(_directory(dataset), HELD_OUT, **pictures)
     _check_arguments(tfds, pictures)
     return tfds(dataset, split, data_dir, **pictures, in_memory=False)
 

@@ -6,11 +6,11 @@ import shlex
 from pathlib import Path
 
 from zoo import artifact
-from zoo.catalog import Card, described_attributes
+from zoo.catalog import FOLDER, Card, described_attributes
 from zoo.evaluation import METRICS
 from zoo.publishing import notes
 from zoo.recipes import list_recipes
-from zoo.utils.numbers import with_stderr
+from zoo.utils.numbers import counted, with_stderr
 
 NO_INT8_OF_FLOW = "Models of this family have no int8 file."
 NO_INT8 = "There is no int8 file, because the model was published without images for calibration."
@@ -158,7 +158,8 @@ def _training(card):
         sentences.append(f"They are available under the {data.license} license.")
     if card.recipe["wall_clock_seconds"] is not None:
         minutes = card.recipe["wall_clock_seconds"] / 60
-        sentences.append(f"Trained for {card.recipe['epochs']} epochs in {minutes:.0f} minutes.")
+        epochs = counted(card.recipe["epochs"], "epoch")
+        sentences.append(f"Trained for {epochs} in {counted(max(1, round(minutes)), 'minute')}.")
     kept, rule = card.recipe["kept"], card.recipe["best"]
     if kept:
         sentences.append(
@@ -196,6 +197,11 @@ def _evaluation(card):
     if with_int8:
         file = Path(artifact.FILES[artifact.INT8]).name
         note += f" The column of the int8 file is the same metric of `{file}`."
+    if (card.dataset or "").startswith(FOLDER):
+        note += (
+            " The pictures are not part of the model. To measure it on pictures, add "
+            "`--data FOLDER` to a command."
+        )
     return "\n\n".join(["\n".join(rows), note, "\n".join(explained)])
 
 

@@ -198,7 +198,9 @@ def on_pictures(
         pictures |= {"labels": data.attribute_names(dataset, data_dir) or "inferred"}
         source = data.described_training(dataset, splits["train"], data_dir, pictures)
     conditional = labels == "required" or (labels == "optional" and bool(source.classes))
-    condition, more = _condition(source) if conditional else ({}, {"labels": None})
+    condition, more = (
+        _condition(source, labels == "required") if conditional else ({}, {"labels": None})
+    )
     pictures |= more
     make = _of_recipe if isinstance(chosen, Recipe) else _of_family
     fields = {"dataset": dataset, "pictures": pictures, "split": splits.pop("train")} | splits
@@ -280,20 +282,21 @@ def _of_recipe(recipe, source, condition, fields) -> Recipe:
     )
 
 
-def _condition(source) -> tuple:
+def _condition(source, required) -> tuple:
     """Returns the arguments of a conditional model, and those by which its images are read."""
     if source.attributes:
         return {"attributes": {name: list(of) for name, of in source.attributes.items()}}, {}
-    names = _class_names(source)
+    names = _class_names(source, required)
     return {"num_classes": len(names)}, {"class_names": names}
 
 
-def _class_names(source) -> list:
+def _class_names(source, required) -> list:
     names = source.classes or ()
     if len(names) < 2:
+        received = f"1 class, {names[0]}" if names else "no classes"
         raise ValueError(
             "The pictures of a conditional model must be in sub-folders of at least 2 classes, or "
-            f"have the feature 'label'; received: {f'1 class, {names[0]}' if names else 'neither'}."
-            " A vae, or --unconditional, needs no classes."
+            f"have the feature 'label'; received: {received}. "
+            f"{'A vae' if required else '--unconditional'} needs no classes."
         )
     return list(names)

@@ -3,6 +3,7 @@
 import functools
 import importlib
 import pkgutil
+from collections.abc import Iterable
 from dataclasses import replace
 
 from zoo import recipes
@@ -28,14 +29,18 @@ def list_recipes() -> list[str]:
     return sorted(_recipes())
 
 
-def named(name: str) -> Recipe:
+def named(name: str, others: Iterable = ()) -> Recipe:
     """Returns the recipe of a name.
+
+    Args:
+        name: Name of a recipe.
+        others: Further names that would be right in place of it, for the message of the error.
 
     Raises:
         ValueError: If there is no such recipe.
     """
     if name not in _recipes():
-        raise ValueError(f"There is no recipe {name!r}{nearest(name, _recipes())}.")
+        raise ValueError(f"There is no recipe {name!r}{nearest(name, [*others, *_recipes()])}.")
     return _recipes()[name]
 
 

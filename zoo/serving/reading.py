@@ -125,8 +125,8 @@ def pictures(model, signature: str, values: list) -> np.ndarray:
             ) from error
         if pixels > model.picture_pixels:
             raise Refused(
-                f"The pictures must have at most {model.picture_pixels} pixels together; received: "
-                "more."
+                f"The pictures must have at most {model.picture_pixels} pixels together, or be "
+                f"JPEG files, which are decoded at a smaller size; received: {pixels} or more."
             )
     return inference.input_images(signature, np.stack(images) / np.float32(255))
 
@@ -218,6 +218,8 @@ def specification(info) -> tuple[np.dtype, list[int]]:
 def short(value) -> str:
     """Describes a value in few characters, without first writing a large value in full."""
     if isinstance(value, list):
+        if 0 < len(value) <= 3 and not any(isinstance(item, (list, dict)) for item in value):
+            return f"[{', '.join(map(short, value))}]"
         return f"a list of length {len(value)}"
     if isinstance(value, dict):
         members = ", ".join(short(name) for name in islice(value, 3)) + ", …" * (len(value) > 3)

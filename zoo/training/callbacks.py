@@ -9,8 +9,9 @@ from zoo import data, evaluation
 from zoo.inference.sheet import sample_sheet
 from zoo.recipes import Recipe
 from zoo.training.run import Run
+from zoo.training.timing import Limit
 from zoo.utils import image_files
-from zoo.utils.numbers import duration
+from zoo.utils.numbers import counted, duration
 
 # Smallest number of sheets of samples in a training of as many epochs or more.
 SHEETS = 20
@@ -107,17 +108,17 @@ class Samples(keras.callbacks.Callback):
 
 
 class TimeLeft(keras.callbacks.Callback):
-    """Prints the time left of the training after each epoch, and ends it after a deadline.
+    """Prints the time left of the training after each epoch, and ends it when the time is up.
 
     Args:
         epochs: Number of epochs of the training, in all cycles.
-        deadline: Time of ``time.monotonic()``, or None.
+        limit: Limit of the time, or None.
         verbose: 0 prints nothing.
     """
 
-    def __init__(self, epochs: int, deadline: float | None, verbose):
+    def __init__(self, epochs: int, limit: Limit | None, verbose):
         super().__init__()
-        self.epochs, self.deadline, self.verbose = epochs, deadline, verbose
+        self.epochs, self.limit, self.verbose = epochs, limit, verbose
         self.started = self.before = None
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -129,10 +130,16 @@ class TimeLeft(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         """Prints the time left."""
-        now, left = time.monotonic(), self.epochs - epoch - 1
-        if self.deadline is not None and now > self.deadline:
+        left, text = self.epochs - epoch - 1, None
+        if self.limit is not None and left and self.limit.left < 0:
             self.model.stop_training = True
-        elif self.verbose and self.started and left:
+            text = (
+                f"The time is up after {epoch + 1} of {self.epochs} epochs, before the learning "
+                "rate has fallen to zero."
+            )
+        elif self.started and left:
             start, first = self.started
-            seconds = left * (now - start) / (epoch + 1 - first)
-            print(f"{left} epochs left, about {duration(seconds)}", flush=True)
+            seconds = left * (time.monotonic() - start) / (epoch + 1 - first)
+            text = f"{counted(left, 'epoch')} left, about {duration(seconds)}"
+        if text and self.verbose:
+            print(text, flush=True)

@@ -96,9 +96,12 @@ class Run:
             DamagedFileError: If the file cannot be read.
         """
         if not self.model.is_file():
+            names = {family.name: name for name, family in recipes.FAMILIES.items()}
+            family = names.get(self.read_recipe().family, "NAME")
             so_far = f", or load {self.checkpoint}" if self.checkpoint.is_file() else ""
             raise FileNotFoundError(
-                f"{self.folder} is not finished: continue with zoo train --resume{so_far}."
+                f"{self.folder} is not finished: continue with `zoo train {family} --run-dir "
+                f"{self.folder} --resume`{so_far}."
             )
         return keras_file.read(self.model)
 

@@ -28,7 +28,7 @@ from zoo.training.run import Run
 from zoo.training.schedules import Cycles
 from zoo.training.strategies import plain_worker_errors
 from zoo.training.timing import STEPS_PER_EXECUTION
-from zoo.utils.atomic import plain_write_errors
+from zoo.utils.atomic import new_folder, plain_write_errors
 
 # Shortest time in seconds for which steps are timed.
 TIMED = 3.0
@@ -132,7 +132,7 @@ def train(
     *,
     resume: bool = False,
     start: keras.Model | None = None,
-    deadline: float | None = None,
+    limit: timing.Limit | None = None,
     data_dir: str | None = None,
     strategy: str | tf.distribute.Strategy | None = None,
     verbose="auto",
@@ -147,8 +147,8 @@ def train(
             after its own, see ``extended``.
         start: Model whose weights the training starts from, with the networks of the recipe.
             Defaults to None, random weights.
-        deadline: Time of ``time.monotonic()`` by which the training ends. The steps are timed, and
-            the recipe gets as many as fit. Defaults to None, the steps of the recipe.
+        limit: Limit of the time. The steps are timed, and the recipe gets as many as fit. Defaults
+            to None, the steps of the recipe.
         data_dir: Folder in which tensorflow-datasets keeps its data.
         strategy: "mirrored" or "multi-worker", see ``zoo.training.strategies``, or a strategy. The
             batch of the recipe is divided among all replicas. Of several workers only the chief
@@ -162,7 +162,8 @@ def train(
         FileNotFoundError: If there is no run to resume, or no data.
         FileExistsError: If the folder holds a run and ``resume`` is False.
         ValueError: If the run is of another recipe, or the recipe cannot be built or divided among
-            the replicas, or several workers are given a deadline.
+            the replicas, several workers are given a limit, or the limit is too short.
+        OSError: If the folder cannot be written to.
         FloatingPointError: If the loss is no longer a finite number.
         ConnectionError: If another worker has stopped.
     """
@@ -174,10 +175,10 @@ def train(
             f"{run.folder} holds a run: continue it with --resume, or name another --run-dir."
         )
     replicas.size_of_each(recipe.batch_size, strategy.num_replicas_in_sync)
-    if deadline is not None and len(strategies.workers(strategy)) > 1:
-        raise ValueError("deadline must be None for several workers, whose clocks differ.")
+    if limit is not None and len(strategies.workers(strategy)) > 1:
+        raise ValueError("limit must be None for several workers, whose clocks differ.")
     with policy_scope(recipe.precision), _own(run, strategy) as run, plain_worker_errors():
-        training = Training(recipe, run, data_dir, start, deadline, strategy, verbose)
+        training = Training(recipe, run, data_dir, start, limit, strategy, verbose)
         training.run_to_the_end(resume)
         strategies.wait_for_all(strategy)
         return run.trained_model()
@@ -190,7 +191,9 @@ def _own(run: Run, strategy):
     All workers do the same, because saving and measuring a model may need the others.
     """
     if strategies.is_chief(strategy):
-        yield run
+        # A folder that cannot be written to is found before the model is built.
+        with new_folder(run.folder):
+            yield run
         return
     with tempfile.TemporaryDirectory() as folder:
         yield run.copied(folder)
@@ -204,13 +207,13 @@ class Training:
         run: Folder of the run.
         data_dir: Folder in which tensorflow-datasets keeps its data.
         start: As in ``train``.
-        deadline: As in ``train``.
+        limit: As in ``train``.
         strategy: Strategy of ``tf.distribute``.
         verbose: As in ``train``.
     """
 
-    def __init__(self, recipe: Recipe, run: Run, data_dir, start, deadline, strategy, verbose):
-        self.run, self.start, self.deadline = run, start, deadline
+    def __init__(self, recipe: Recipe, run: Run, data_dir, start, limit, strategy, verbose):
+        self.run, self.start, self.limit = run, start, limit
         self.strategy, self.verbose = strategy, verbose
         # The values outside the cycles that change them.
         changed = {name for _, _, changes in recipe.cycles for name in changes}
@@ -223,7 +226,7 @@ class Training:
         self.images, self.source = splits.images("train"), splits.source("train")
         self.steps = self.images.steps_per_epoch(recipe.batch_size)
         self.steps = recipe.steps_per_epoch or self.steps
-        if deadline is not None:
+        if limit is not None:
             recipe = self._timed(recipe)
             self.steps = recipe.steps_per_epoch
         self.recipe = recipe
@@ -232,18 +235,20 @@ class Training:
             Checkpoint(run),
             Samples(run, recipe, self.source),
             keras.callbacks.TensorBoard(run.logs, write_graph=False),
-            TimeLeft(recipe.epochs, deadline, verbose),
+            TimeLeft(recipe.epochs, limit, verbose),
         ]
         if recipe.best:
             self.callbacks.insert(1, KeepBest(run, recipe, splits))
 
     def _timed(self, recipe):
-        """Returns a recipe with the steps that fit until the deadline."""
+        """Returns a recipe with the steps that fit into the time that is left."""
+        started = time.monotonic()
         with self.strategy.scope():
             model = build(recipe, STEPS_PER_EXECUTION)
         settings = {"batch_size": recipe.batch_size, "verbose": 0}
-        # The first execution is traced, which takes longer.
+        # The first execution is traced, as it is in each cycle of the training.
         model.fit(self.source, steps_per_epoch=STEPS_PER_EXECUTION, **settings)
+        start_seconds = time.monotonic() - started
         count, started = 0, time.monotonic()
         while time.monotonic() - started < TIMED:
             model.fit(self.source, steps_per_epoch=STEPS_PER_EXECUTION, **settings)
@@ -253,8 +258,14 @@ class Training:
             started = time.monotonic()
             self.run.save(model, Path(folder, "checkpoint.keras"))
             epoch_seconds = time.monotonic() - started
-        left = self.deadline - time.monotonic()
-        return timing.in_seconds(recipe, left, self.steps, step_seconds, epoch_seconds)
+        return timing.in_time(
+            recipe,
+            self.limit,
+            self.steps,
+            start_seconds=start_seconds * len(recipe.cycles),
+            step_seconds=step_seconds,
+            epoch_seconds=epoch_seconds,
+        )
 
     def run_to_the_end(self, resume: bool) -> None:
         """Trains the epochs that are left and writes the trained model."""
@@ -271,7 +282,7 @@ class Training:
                 _set(model, self.defaults | changes)
                 self._fit(model, done, end)
                 done = model.steps_done // self.steps
-            if done < end:  # The deadline has passed.
+            if done < end:  # The time was up.
                 self.recipe = timing.cut(self.recipe, done)
                 self.run.write_recipe(self.recipe)
                 break

@@ -9,6 +9,11 @@ def with_stderr(value: float, stderr: float) -> str:
     return f"{value:.{decimals}f} ± {stderr:.{decimals}f}"
 
 
+def counted(number: int, noun: str) -> str:
+    """Returns a number with a regular noun, for example "1 epoch" or "10 epochs"."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def duration(seconds: float) -> str:
     """Returns a time in seconds, minutes or hours, at least one second."""
     if seconds < 90:
