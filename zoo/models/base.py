@@ -227,7 +227,10 @@ class ImageModel(methods.Conditional, keras.Model):
         def trace():
             function, specs = self.functions()[name]
             names = [spec.name for spec in specs]
-            named = tf.function(lambda **inputs: function(*(inputs[name] for name in names)))
+            # The functions have no control flow that AutoGraph would convert.
+            named = tf.function(
+                lambda **inputs: function(*(inputs[name] for name in names)), autograph=False
+            )
             return named.get_concrete_function(**dict(zip(names, specs)))
 
         return self.traced(name, trace)
