@@ -81,6 +81,8 @@ WEAKNESSES = {
     "are malformed.",
     "vae_avatars": "Some samples blend two faces: hair and glasses then have a mixed colour or are "
     "drawn in part.",
+    "cvae_avatars": "Long hair is often half transparent beside the face, or has another colour "
+    "than above the forehead. The colours of some eyes, glasses and clothes are mixed.",
     "baseline_vae_mnist": "Samples are blurred, and many are not digits: the latent space of the "
     "tutorial has only two dimensions. The time of its training includes pauses and other work on "
     "the machine; alone, an epoch takes about 42 seconds.",

@@ -42,7 +42,8 @@ VARIATIONAL = {
     "hidden": [160],
     "activation": "elu",
     "prior": {"class_name": "flow", "config": {"couplings": 6, "hidden": [80, 80]}},
-    "likelihood": "discretized_logistic",
+    # With a scale of each pixel, hair and glasses stay half transparent.
+    "likelihood": {"class_name": "discretized_logistic", "config": {"scale": "image"}},
 }
 
 
@@ -128,7 +129,7 @@ RECIPES = {
         of_attributes("attribute_accuracy", "reconstruction_accuracy"),
         {"attributes": ATTRIBUTES},
         family="CVAE",
-        cycles=[[60, 0.006, {}]],
+        cycles=[[20, 0.006, {}]],
         pictures={"labels": list(ATTRIBUTES)},
         paper=SOHN,
     ),
@@ -136,7 +137,7 @@ RECIPES = {
         {"anomaly_noise": {}},
         {},
         family="VAE",
-        cycles=[[100, 0.006, {}]],
+        cycles=[[20, 0.006, {}]],
         pictures={"labels": None},
         paper=KINGMA,
     ),

@@ -79,6 +79,26 @@ def test_the_discretized_logistic_is_the_mass_of_each_level_and_sums_to_one(
     np.testing.assert_allclose(np.exp(log_prob), mass, rtol=1e-6, atol=1e-12)
 
 
+def test_one_scale_of_each_image_and_channel_is_the_mean_of_the_logarithms(rng):
+    mean, log_scale = rng.uniform(size=(2, 2, 3, 4, 2))
+    log_scale = np.log(0.02) + log_scale
+    x = np.round(255 * np.clip(mean + rng.normal(0, 0.1, mean.shape), 0, 1)) / 255
+    likelihood = likelihoods.DiscretizedLogistic(scale="image")
+    output = tf.constant(np.concatenate([mean, log_scale], axis=-1))
+    scale = np.exp(log_scale.mean(axis=(1, 2), keepdims=True))
+    logistic = stats.logistic(mean, scale)
+    above = np.where(x > 254.5 / 255, 1, logistic.cdf(x + 0.5 / 255))
+    below = np.where(x < 0.5 / 255, 0, logistic.cdf(x - 0.5 / 255))
+    log_prob = likelihood.log_prob(tf.constant(x), output)
+    np.testing.assert_allclose(log_prob, np.log(above - below), rtol=1e-6)
+    error = likelihood.sample(tf.repeat(output, 4000, axis=0), [1, 2]) - np.repeat(mean, 4000, 0)
+    # Of these means, fewer than one value in a thousand is clipped to [0, 1].
+    inside = np.abs(mean - 0.5) < 0.2
+    spread = np.reshape(error, (2, 4000, *mean.shape[1:])).std(axis=1)
+    expected = np.broadcast_to(scale * np.pi / np.sqrt(3), mean.shape)
+    np.testing.assert_allclose(spread[inside], expected[inside], rtol=0.05)
+
+
 @pytest.mark.parametrize("output", [(1e5, 0.0), (-1e6, -6.0), (0.5, 16_000.0), (0.5, -7_000.0)])
 def test_the_discretized_logistic_is_finite_far_from_the_data(output):
     given = tf.Variable(np.broadcast_to(np.float32(output), (3, 1, 1, 2)))
@@ -135,6 +155,10 @@ def test_a_model_of_each_likelihood_trains_and_comes_back(name, digits, tmp_path
         (
             {"likelihood": {"class_name": "discretized_logistic", "config": {"levels": 1}}},
             "levels must be an integer",
+        ),
+        (
+            {"likelihood": {"class_name": "discretized_logistic", "config": {"scale": 1.0}}},
+            "scale must be 'pixel' or 'image'; received: 1.0",
         ),
         ({"variance": 0.1}, "variance was replaced; give likelihood="),
         ({"learned_prior": True}, "learned_prior was replaced; give prior='conditional_normal'"),
