@@ -79,10 +79,10 @@ WEAKNESSES = {
     "of some faces are malformed.",
     "cdcgan_avatars": "Hair often has a blurred edge, and eyes, glasses and mouths of some faces "
     "are malformed.",
-    "vae_avatars": "Some samples blend two faces: hair and glasses then have a mixed colour or are "
-    "drawn in part.",
-    "cvae_avatars": "Long hair is often half transparent beside the face, or has another colour "
-    "than above the forehead. The colours of some eyes, glasses and clothes are mixed.",
+    "vae_avatars": "Backgrounds and other flat areas are slightly uneven, and some faces mix two "
+    "others: glasses are half transparent, or hair is drawn in part.",
+    "cvae_avatars": "Backgrounds and other flat areas are slightly uneven, and a few faces mix two "
+    "others: their hair or their clothes have several colours.",
     "baseline_vae_mnist": "Samples are blurred, and many are not digits: the latent space of the "
     "tutorial has only two dimensions. The time of its training includes pauses and other work on "
     "the machine; alone, an epoch takes about 42 seconds.",
