@@ -1,11 +1,14 @@
 """Tests of publishing: a user's own model, a run and a shipped model become artifacts."""
 
+import io
 import json
 import os
 import re
 import shutil
+import zlib
 from dataclasses import replace
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -20,7 +23,7 @@ from tests.training.test_training import SMALL
 from zoo import artifact, catalog, cli, recipes, training
 from zoo.evaluation import Splits
 from zoo.publishing import card_of, models_config, publish_with_card
-from zoo.publishing.weights import round_weights
+from zoo.publishing.weights import compressed_hdf5, round_weights
 from zoo.utils.numbers import with_stderr
 
 SHIPPED = "vae_dense_mnist"
@@ -83,6 +86,25 @@ def test_its_keras_file_is_compressed(published, fitted, tmp_path):
         for path in (published / "1" / artifact.FILES["keras"], tmp_path / "model.keras")
     ]
     assert sizes[0] < 0.7 * sizes[1]
+
+
+def test_a_compressed_hdf5_file_has_the_same_contents(tmp_path, rng):
+    weights = np.float32(np.float16(rng.normal(size=(300, 200))))
+    with h5py.File(tmp_path / "plain.h5", "w") as file:
+        file.attrs["version"] = 3
+        file.create_dataset("layers/dense/vars/0", data=weights)
+        file.create_dataset("layers/dense/vars/1", data=np.int64(7))
+        file["layers/dense/vars/0"].attrs["name"] = "kernel"
+        file.create_group("layers/empty")
+    content = (tmp_path / "plain.h5").read_bytes()
+    smaller = compressed_hdf5(content)
+    assert len(smaller) < len(zlib.compress(content))
+    with h5py.File(io.BytesIO(smaller)) as file:
+        assert dict(file.attrs) == {"version": 3}
+        np.testing.assert_array_equal(file["layers/dense/vars/0"], weights)
+        assert file["layers/dense/vars/1"][()] == 7
+        assert dict(file["layers/dense/vars/0"].attrs) == {"name": "kernel"}
+        assert list(file["layers/empty"]) == []
 
 
 def test_its_card_has_metrics_on_the_images_and_null_for_what_is_not_known(named, digits):

@@ -19,7 +19,7 @@ from zoo.inference.validation import short
 from zoo.models.base import ImageModel
 from zoo.publishing import models_config, page, warmup
 from zoo.publishing.card import card_of, versions
-from zoo.publishing.weights import shippable
+from zoo.publishing.weights import compressed_hdf5, shippable
 from zoo.utils import image_files
 from zoo.utils.atomic import atomic_write, new_folder, plain_write_errors
 
@@ -174,6 +174,10 @@ def _compress(path: Path) -> None:
     """Compresses the members of a Keras file, because rounded weights have many bits that are 0."""
     with zipfile.ZipFile(path) as stored:
         members = {name: stored.read(name) for name in stored.namelist()}
+    members = {
+        name: compressed_hdf5(content) if name.endswith(".h5") else content
+        for name, content in members.items()
+    }
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as compressed:
         for name, content in members.items():
             compressed.writestr(name, content)
