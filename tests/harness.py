@@ -88,7 +88,7 @@ def condition_column(model, images, labels):
     if model.num_classes:
         return (labels,)
     if model.attributes:
-        return (attributes_of(labels),)
+        return (labels if np.ndim(labels) == 2 else attributes_of(labels),)
     return (images[:, 14:, :14],) if model.condition_shape else ()
 
 
@@ -107,11 +107,14 @@ def signature_inputs(model, images, labels) -> dict:
     """Returns inputs of each signature, ``{signature: {input: array}}``, from a batch of images."""
     column = condition_column(model, images, labels)
     condition = {"label" if model.num_classes else "condition": column[0]} if column else {}
-    z = np.random.default_rng(0).standard_normal((len(images), model.latent_dim), dtype=np.float32)
+    normal = np.random.default_rng(0).standard_normal
+    drawn = normal((len(images), model.latent_dim), dtype=np.float32)
+    # The decoder is made for z from the prior, which may be far from N(0, I).
+    z = model.compute("prior", {"noise": drawn} | condition)["z"] if model.has("prior") else drawn
     given = {
         "seed": np.arange(len(images)) + 2**40,
         "z": z,
-        "noise": z,
+        "noise": drawn,
         "images": images,
     } | condition
     inputs = {
@@ -187,8 +190,8 @@ CLIPPING = {"MAXIMUM", "MINIMUM", "RELU", "RELU_0_TO_1"}
 CONVERSIONS = {"DEQUANTIZE", "QUANTIZE"}
 # Only flows use these.
 FLOW = {"ROUND", "ZEROS_LIKE"}
-# Only likelihoods that no shipped model has use these.
-CASES = {"ABS", "DIV", "GREATER", "LESS", "SELECT_V2", "SPLIT"}
+# Only some likelihoods use these.
+CASES = {"ABS", "DIV", "GREATER", "LESS", "MEAN", "SELECT_V2", "SPLIT"}
 OPERATIONS = (
     GATHERING | LAYOUT | WEIGHT_BEARING | ARITHMETIC | CLIPPING | CONVERSIONS | FLOW | CASES
 )
