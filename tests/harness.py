@@ -109,11 +109,9 @@ def signature_inputs(model, images, labels) -> dict:
     condition = {"label" if model.num_classes else "condition": column[0]} if column else {}
     normal = np.random.default_rng(0).standard_normal
     drawn = normal((len(images), model.latent_dim), dtype=np.float32)
-    # The decoder is made for z from the prior, which may be far from N(0, I).
-    z = model.compute("prior", {"noise": drawn} | condition)["z"] if model.has("prior") else drawn
     given = {
         "seed": np.arange(len(images)) + 2**40,
-        "z": z,
+        "z": drawn,
         "noise": drawn,
         "images": images,
     } | condition
@@ -121,6 +119,9 @@ def signature_inputs(model, images, labels) -> dict:
         name: {spec.name: given[spec.name] for spec in specs}
         for name, (_, specs) in model.signatures().items()
     }
+    if model.has("prior"):
+        # The decoder is made for z from the prior, which may be far from N(0, I).
+        inputs["decode"]["z"] = model.compute("prior", inputs["prior"])["z"]
     return inputs | {"serving_default": inputs["sample"]}
 
 

@@ -244,7 +244,7 @@ def test_a_worker_that_fails_is_one_sentence_and_the_run_goes_on_later(
         (["cvae_mnits"], "There is no model 'cvae_mnits'; the nearest is 'cvae_mnist'"),
         (["cvae_mnist", "--labels", "10"], "labels must be integers from 0 to 9; received: 10"),
         (["cvae_mnist", "--labels", "9-0"], "--labels must have the lower label first"),
-        (["vae_mnist", "--labels", "1"], "labels must be None"),
+        (["vae_mnist", "--labels", "1"], "--labels must be left out"),
         (["cvae_mnist", "--seed", 2**63 - 3], "seed must be at least 0 and less than 2**63"),
         (["cvae_mnist", "--shards", 6], "shards must be at most 5, the number of images"),
         (["cvae_mnist", "--runtime", "torch"], "'torch' is not one of"),

@@ -235,7 +235,7 @@ def test_a_training_that_diverges_ends_and_keeps_the_weights_before_it(tmp_path)
 def test_the_time_left_is_printed_after_each_epoch(tmp_path, capsys):
     recipe = replace(shrunk("vae_dense_mnist"), cycles=[[3, 0.01, {}]])
     training.train(recipe, tmp_path, data_dir=FIXTURE, verbose=2)
-    assert re.findall(r"(.*) epochs left, about \d+ s\n", capsys.readouterr().out) == ["1"]
+    assert re.findall(r"(.*) epochs? left, about \d+ s\n", capsys.readouterr().out) == ["1"]
 
 
 def test_a_run_holds_what_it_is_and_loads_in_float32(tmp_path):
@@ -299,7 +299,9 @@ def test_errors(tmp_path):
     run.recipe.write_text("{")
     with pytest.raises(DamagedFileError, match=r"recipe.json is not the recipe of a run"):
         run.read_recipe()
-    with pytest.raises(FileNotFoundError, match="not finished: continue with zoo train --resume"):
+    with pytest.raises(
+        FileNotFoundError, match="not finished: continue with `zoo train NAME --run-dir"
+    ):
         training.Run(tmp_path / "nothing").trained_model()
 
 

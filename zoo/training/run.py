@@ -97,11 +97,11 @@ class Run:
         """
         if not self.model.is_file():
             names = {family.name: name for name, family in recipes.FAMILIES.items()}
-            family = names.get(self.read_recipe().family, "NAME")
+            family = self.read_recipe().family if self.recipe.is_file() else None
+            command = f"zoo train {names.get(family, 'NAME')} --run-dir {self.folder} --resume"
             so_far = f", or load {self.checkpoint}" if self.checkpoint.is_file() else ""
             raise FileNotFoundError(
-                f"{self.folder} is not finished: continue with `zoo train {family} --run-dir "
-                f"{self.folder} --resume`{so_far}."
+                f"{self.folder} is not finished: continue with `{command}`{so_far}."
             )
         return keras_file.read(self.model)
 
