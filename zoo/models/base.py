@@ -227,7 +227,7 @@ class ImageModel(methods.Conditional, keras.Model):
         def trace():
             function, specs = self.functions()[name]
             names = [spec.name for spec in specs]
-            # The functions have no control flow that AutoGraph would convert.
+            # Without AutoGraph, as in keras.Model.export: control flow is that of keras.ops.
             named = tf.function(
                 lambda **inputs: function(*(inputs[name] for name in names)), autograph=False
             )

@@ -1,4 +1,4 @@
-"""Rounds weights to values that float16 represents exactly."""
+"""Prepares weights for shipping: values that float16 represents exactly, compressed files."""
 
 import io
 

@@ -125,8 +125,8 @@ def pictures(model, signature: str, values: list) -> np.ndarray:
             ) from error
         if pixels > model.picture_pixels:
             raise Refused(
-                f"The pictures must have at most {model.picture_pixels} pixels together, or be "
-                f"JPEG files, which are decoded at a smaller size; received: {pixels} or more."
+                f"The pictures must have at most {model.picture_pixels} pixels together, as they "
+                f"are decoded; received: {pixels} or more."
             )
     return inference.input_images(signature, np.stack(images) / np.float32(255))
 

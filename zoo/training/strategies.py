@@ -1,9 +1,9 @@
 """Strategies of ``tf.distribute`` by name, and the configuration of several workers.
 
 The workers of a cluster are described by the environment variable ``TF_CONFIG``, a JSON document:
-``{"cluster": {"worker": ["host:port", …]}, "task": {"type": "worker", "index": 0}}``. In an indexed
-Job of Kubernetes it is made from ``JOB_COMPLETION_INDEX``, ``ZOO_WORKERS`` (their number) and
-``ZOO_WORKER_ADDRESS`` (the address of each, with {index} in place of its index).
+``{"cluster": {"worker": ["host:port", …]}, "task": {"type": "worker", "index": 0}}``. In an
+indexed Job of Kubernetes it is made from ``JOB_COMPLETION_INDEX``, ``ZOO_WORKERS`` (their number)
+and ``ZOO_WORKER_ADDRESS`` (the address of each, with {index} in place of its index).
 """
 
 import contextlib
