@@ -98,6 +98,21 @@ def test_a_folder_of_pictures_becomes_a_published_and_served_model(family, folde
     np.testing.assert_allclose(images, expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("family", ["dcgan", "vae"])
+def test_the_fewest_pictures_give_a_published_model(family, folder):
+    pictures = folder / "fewest"
+    if not pictures.exists():
+        script = [sys.executable, ROOT / "examples" / "shapes.py", pictures, "--number", "20"]
+        subprocess.run(script, check=True, capture_output=True)
+    quick = ["--size", "8", "--set", "model.filters=[4]", "--set", "steps_per_epoch=2"]
+    name = f"runs/fewest_{family}"
+    run("train", family, "--data", pictures, "--epochs", "1", *quick, "--run-dir", name, cwd=folder)
+    run("publish", name, "-o", f"models/fewest_{family}", cwd=folder)
+    metrics = zoo.info(str(folder / "models" / f"fewest_{family}")).metrics
+    names = {metric["name"] for metric in metrics}
+    assert {"pixel_diversity", "pixel_memorization"} <= names
+
+
 class served:
     """``zoo serve`` of a folder in another process."""
 

@@ -152,7 +152,7 @@ def test_disk_and_memory_give_the_same_batches(pictures):
 
 def test_the_held_out_share_and_the_rest_are_all_pictures(pictures):
     training, held_out = data.folder(pictures, validation_split=0.25, subset="both", seed=1)
-    assert (len(training), len(held_out)) == (16, 4)
+    assert (len(training), len(held_out)) == (15, 5)
     together = np.concatenate([training.first()[0], held_out.first()[0]])
     everything = data.folder(pictures).first()[0]
     assert {image.tobytes() for image in together} == {image.tobytes() for image in everything}
@@ -181,6 +181,15 @@ def test_each_class_is_in_both_parts(pictures):
     training, held_out = data.folder(pictures, validation_split=0.2, subset="both")
     for part, number in ((training, 8), (held_out, 2)):
         np.testing.assert_array_equal(np.bincount(part.first()[1]), [number, number])
+
+
+def test_the_share_is_that_of_all_pictures_if_the_classes_are_small(tmp_path):
+    for number in range(20):
+        (tmp_path / f"class_{number % 10}").mkdir(exist_ok=True)
+        picture = Image.fromarray(np.full((8, 8, 3), number, "uint8"))
+        picture.save(tmp_path / f"class_{number % 10}" / f"{number}.png")
+    training, held_out = data.folder(tmp_path, validation_split=0.1, subset="both")
+    assert (len(training), len(held_out)) == (18, 2)
 
 
 def test_a_folder_with_only_damaged_pictures_is_one_sentence(pictures):

@@ -236,14 +236,14 @@ class _Files:
             name = path.relative_to(self._directory).as_posix()
             return hashlib.sha256(f"{seed} {name}".encode()).digest()
 
-        held_out = {
-            path
+        # Share of its class that ranks before a picture, so that each class gives its part.
+        place = {
+            path: ((number + 0.5) / len(of_class), rank(path))
             for of_class in self._by_class.values()
-            for path in sorted(of_class, key=rank)[: round(share * len(of_class))]
+            for number, path in enumerate(sorted(of_class, key=rank))
         }
-        held_out = held_out or {min(self.headers, key=rank)}
-        if len(held_out) == len(self.headers):
-            held_out.remove(max(held_out, key=rank))
+        count = min(max(1, round(share * len(place))), len(place) - 1)
+        held_out = set(sorted(place, key=place.get)[:count])
         found = {
             "training": [path for path in self.headers if path not in held_out],
             "validation": [path for path in self.headers if path in held_out],

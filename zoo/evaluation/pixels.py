@@ -3,7 +3,7 @@
 import numpy as np
 
 from zoo.evaluation.features import nearest_distances
-from zoo.evaluation.jackknife import GROUPS, estimate, groups
+from zoo.evaluation.jackknife import estimate, groups
 from zoo.evaluation.labels import distances_within
 from zoo.evaluation.metric import Metric
 
@@ -77,10 +77,10 @@ class PixelMemorization(Metric):
         real, drawn = np.split(nearest, [len(images)])
         # float32 distances of equal images are not exactly 0.
         real = real[real > SAME * np.linalg.norm(queries[: len(images)], axis=1)]
-        if len(real) < GROUPS:
+        if len(real) < 2:
             raise ValueError(
-                f"pixel_memorization must be measured on at least {GROUPS} test images that are "
-                f"not training images; received: {len(real)}."
+                "pixel_memorization must be measured on at least 2 test images that are not "
+                f"training images; received: {len(real)}."
             )
         of_real, of_drawn = groups(len(real)), groups(len(drawn))
 
