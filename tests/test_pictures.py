@@ -241,6 +241,19 @@ def test_a_data_set_of_tensorflow_datasets_has_its_classes(tmp_path):
 
 
 @pytest.mark.nightly
+@pytest.mark.parametrize(
+    "family, loss, most", [("vae", "loss", 14_000), ("realnvp", "bits_per_dim", 3.6)]
+)
+def test_the_default_training_of_a_likelihood_is_stable(family, loss, most, folder):
+    name = f"runs/default_{family}"
+    run("train", family, "--data", "pictures", "--size", "32", "--run-dir", name, cwd=folder)
+    history = training.Run(folder / name).history()
+    # At three times the learning rate the VAE diverged, as RealNVP did without a limit of the norm.
+    assert history[-1][loss] < most
+    assert all(epoch[loss] < 3 * history[-1][loss] for epoch in history)
+
+
+@pytest.mark.nightly
 def test_a_training_ends_in_time(folder):
     quick = ["--size", "8", "--set", "model.filters=[4]", "--run-dir", "runs/timed"]
     started = time.monotonic()

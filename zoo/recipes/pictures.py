@@ -104,12 +104,12 @@ def _cvae(shape, number):
     return _vae(shape, number) | {"paper": SOHN}
 
 
-def _flow(shape, number, model, paper):
+def _flow(shape, number, model, rate, paper):
     return {
         "model": model | {"dequantization": "variational"},
         # Without the limit of the norm, the first steps can ruin the weights.
         "optimizer_arguments": {"beta_2": 0.99, "global_clipnorm": math.prod(shape) / 16},
-        "rate": 0.003,
+        "rate": rate,
         "steps": _steps_before_overfitting(number, 8_000),
         "metrics": {"bits_per_dim": {}},
         "paper": paper,
@@ -117,11 +117,11 @@ def _flow(shape, number, model, paper):
 
 
 def _glow(shape, number):
-    return _flow(shape, number, {"steps": [4] * _flow_scales(shape), "filters": 64}, GLOW)
+    return _flow(shape, number, {"steps": [4] * _flow_scales(shape), "filters": 64}, 0.003, GLOW)
 
 
 def _realnvp(shape, number):
-    return _flow(shape, number, {"scales": _flow_scales(shape) + 1}, REALNVP)
+    return _flow(shape, number, {"scales": _flow_scales(shape) + 1}, 0.001, REALNVP)
 
 
 @dataclass(frozen=True)
