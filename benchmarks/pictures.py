@@ -2,7 +2,8 @@
 
 The pictures are those of `examples/shapes.py`, at 32x32 pixels. `pixel_diversity` is near 0 if all
 samples are one image, and near 1 if they differ as much as the pictures do. `pixel_memorization` is
-well below 1 if samples repeat pictures of the training.
+well below 1 if samples repeat pictures of the training. Twelve samples of each run are written to a
+picture beside it.
 """
 
 import argparse
@@ -34,6 +35,8 @@ def trained(family, pictures, run, settings):
     started = time.monotonic()
     subprocess.run([*zoo, *train, *options], check=True, stdout=sys.stderr)
     minutes = (time.monotonic() - started) / 60
+    sheet = ["sample", str(run), "-n", "12", "-o", f"{run}.png"]
+    subprocess.run([*zoo, *sheet], check=True, stdout=sys.stderr)
     measure = ["evaluate", str(run), "--json", *(f"--metric={metric}" for metric in METRICS)]
     done = subprocess.run([*zoo, *measure], check=True, stdout=subprocess.PIPE)
     return {metric["name"]: metric for metric in json.loads(done.stdout)["metrics"]}, minutes
