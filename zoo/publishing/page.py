@@ -12,7 +12,7 @@ from zoo.publishing import notes
 from zoo.recipes import list_recipes
 from zoo.utils.numbers import counted, with_stderr
 
-NO_INT8_OF_FLOW = "Models of this family have no int8 file."
+NO_INT8_OF_FAMILY = "Models of this family have no int8 file."
 NO_INT8 = "There is no int8 file, because the model was published without images for calibration."
 NO_METRICS = "The model has no metrics."
 
@@ -43,7 +43,7 @@ def text(card: Card, version: Path, name: str) -> str:
 
 def _no_int8(card):
     """Returns why the artifact has no int8 file."""
-    return NO_INT8_OF_FLOW if "log_likelihood" in card.signatures else NO_INT8
+    return NO_INT8_OF_FAMILY if {"flow", "baseline"} & set(card.tags) else NO_INT8
 
 
 def _header(card):

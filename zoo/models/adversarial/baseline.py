@@ -26,6 +26,8 @@ class BaselineDCGAN(AdversarialModel):
     """
 
     tags = ("adversarial", "baseline")
+    # A baseline is compared in float32 alone.
+    has_int8 = False
 
     def __init__(self, image_shape=(28, 28, 1), latent_dim=128, **training):
         image_shape, latent_dim, _ = dimensions(image_shape, latent_dim, None)

@@ -27,6 +27,8 @@ class BaselineVAE(VariationalModel):
     """
 
     tags = ("variational", "baseline")
+    # A baseline is compared in float32 alone.
+    has_int8 = False
 
     def __init__(self, image_shape=(28, 28, 1), latent_dim=2, **training):
         image_shape, latent_dim, _ = dimensions(image_shape, latent_dim, None)
