@@ -71,7 +71,7 @@ WEAKNESSES = {
     "cvae_mnist": "Strokes have soft edges, and a few samples are malformed.",
     "cvae_quadrant_mnist": "Completions are smooth, and several samples of one quadrant are often "
     "similar.",
-    "vae_fashion_mnist": "Samples are blurred and have no texture. The anomaly score of digits is "
+    "vae_fashion_mnist": "Samples are smooth and have no texture. The anomaly score of digits is "
     "lower than that of clothes, so that it does not detect them.",
     "cvae_fashion_mnist": "Samples are blurred and have no texture, and many sandals are not "
     "recognizable.",

@@ -96,8 +96,8 @@ RECIPES = {
     "vae_fashion_mnist": convolutional(
         "VAE",
         "fashion_mnist",
-        precision="mixed_bfloat16",
-        cycles=[[8, 0.006, {}], [15, 0.004, {}]],
+        model=WIDE,
+        cycles=[[50, 0.006, {}]],
         samples=100,
     ),
     "cvae_fashion_mnist": convolutional(
