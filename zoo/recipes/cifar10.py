@@ -52,7 +52,7 @@ RECIPES = {
         },
         dataset=NAME,
         batch_size=125,
-        cycles=[[60, 0.006, {}]],
+        cycles=[[60, 0.002, {}]],
         optimizer="Muon",
         optimizer_arguments=muon_with_flow([32, 32, 3]),
         binarize=None,
