@@ -221,6 +221,8 @@ def test_a_run_goes_on_with_its_own_pictures_from_any_folder(folder, tmp_path):
     other = [*train[:3], str(folder / "few"), *train[4:], "--resume"]
     assert "the data of the run in runs/again" in run(*other, cwd=folder, status=2).stderr
     elsewhere = ["train", "dcgan", "--run-dir", str(folder / "runs/again"), "--resume"]
+    # The run names its data.
+    assert "its 1 epochs are done" in run(*elsewhere, cwd=tmp_path).stdout
     elsewhere += ["--data", str(folder / "pictures"), "--epochs", "2"]
     assert "1 of 2 epochs are done" in run(*elsewhere, cwd=tmp_path).stdout
     done = run("evaluate", str(folder / "runs/again"), "--json", cwd=tmp_path)

@@ -403,7 +403,7 @@ def train(
     """
     started = time.monotonic()
     named = recipe_of(name, data)
-    _check_options(named is None, data, resume, start, pictures)
+    _check_options(named is None and not resume, data, resume, start, pictures)
     if minutes:
         _check_minutes(epochs or resume or dry_run, strategy)
     run_dir = Path(run_dir or _default_run(Path(name).stem, data))
@@ -514,10 +514,10 @@ def _check_new(run_dir):
         )
 
 
-def _check_options(of_family, data, resume, start, pictures):
+def _check_options(needs_data, data, resume, start, pictures):
     """Validates that options of the training fit each other."""
     given = [f"--{option}" for option, value in pictures.items() if value]
-    if data is None and (of_family or given):
+    if data is None and (needs_data or given):
         raise click.UsageError(
             "--data FOLDER or tfds:NAME is required for a family of models and for --size, "
             "--channels, --pad, --unconditional and --strict; received: no --data."
