@@ -73,8 +73,7 @@ WEAKNESSES = {
     "similar.",
     "vae_fashion_mnist": "Samples are smooth and have no texture. The anomaly score of digits is "
     "lower than that of clothes, so that it does not detect them.",
-    "cvae_fashion_mnist": "Samples are blurred and have no texture, and many sandals are not "
-    "recognizable.",
+    "cvae_fashion_mnist": "Samples are smooth and have no texture, and some sandals are malformed.",
     "dcgan_avatars": "Hair often has two colours or a blurred edge, and eyes, glasses and mouths "
     "of some faces are malformed.",
     "cdcgan_avatars": "Hair often has a blurred edge, and eyes, glasses and mouths of some faces "

@@ -15,6 +15,13 @@ CONVOLUTIONAL = {
 # A wider network with a flow prior. The bottleneck keeps its files small.
 WIDE = CONVOLUTIONAL | {"filters": [32, 64], "bottleneck": 16, "hidden": [256], "prior": "flow"}
 
+# As wide in its convolutions, with about half of the parameters.
+COMPACT = WIDE | {
+    "bottleneck": 8,
+    "hidden": [160],
+    "prior": {"class_name": "flow", "config": {"couplings": 6, "hidden": [80, 80]}},
+}
+
 
 def metrics(dataset: str, *, labels: bool = False, **likelihood: dict) -> dict:
     """Returns the metrics of a recipe.
@@ -103,8 +110,8 @@ RECIPES = {
     "cvae_fashion_mnist": convolutional(
         "CVAE",
         "fashion_mnist",
-        precision="mixed_bfloat16",
-        cycles=[[8, 0.006, {}]],
+        model=COMPACT,
+        cycles=[[40, 0.006, {}]],
         samples=100,
     ),
     "cvae_quadrant_mnist": Recipe(
