@@ -244,13 +244,13 @@ def test_a_data_set_of_tensorflow_datasets_has_its_classes(tmp_path):
 
 @pytest.mark.nightly
 @pytest.mark.parametrize(
-    "family, loss, most", [("vae", "loss", 14_000), ("realnvp", "bits_per_dim", 3.6)]
+    ("family", "loss", "most"), [("vae", "loss", 14_000), ("realnvp", "bits_per_dim", 4.5)]
 )
 def test_the_default_training_of_a_likelihood_is_stable(family, loss, most, folder):
     name = f"runs/default_{family}"
     run("train", family, "--data", "pictures", "--size", "32", "--run-dir", name, cwd=folder)
     history = training.Run(folder / name).history()
-    # At three times the learning rate the VAE diverged, as RealNVP did without a limit of the norm.
+    # At three times the learning rate the VAE diverged, as RealNVP did without a warm-up.
     assert history[-1][loss] < most
     assert all(epoch[loss] < 3 * history[-1][loss] for epoch in history)
 

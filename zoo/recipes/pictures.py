@@ -121,7 +121,9 @@ def _glow(shape, number):
 
 
 def _realnvp(shape, number):
-    return _flow(shape, number, {"scales": _flow_scales(shape) + 1}, 0.001, REALNVP)
+    settings = _flow(shape, number, {"scales": _flow_scales(shape) + 1}, 0.001, REALNVP)
+    # At the full rate, the first steps often ruin the weights in spite of the limit.
+    return settings | {"warm_up": 0.0003}
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,8 @@ class Family:
     Attributes:
         name: Class of ``zoo.models``.
         settings: Function of the shape of the images and of their number that returns fields of a
-            ``Recipe``, with "rate" and "steps" in place of "cycles".
+            ``Recipe``, with "rate" and "steps" in place of "cycles". "warm_up" is the rate of
+            a first epoch.
         labels: "optional", "required" or "unused".
     """
 
@@ -251,12 +254,13 @@ def _of_family(family, source, condition, fields) -> Recipe:
     batch_size = 64 if len(source) >= 640 else min(16, len(source))
     steps = max(len(source) // batch_size, SHORTEST_EPOCH)
     epochs = math.ceil(settings.pop("steps") / steps)
+    warm_up = [[1, settings.pop("warm_up"), {}]] if "warm_up" in settings else []
     model = settings.pop("model") | {"image_shape": list(source.image_shape)}
     return Recipe(
         family=FAMILIES[family].name,
         model=model | condition,
         batch_size=batch_size,
-        cycles=[[epochs, settings.pop("rate"), {}]],
+        cycles=[*warm_up, [epochs, settings.pop("rate"), {}]],
         steps_per_epoch=steps,
         binarize=None,
         metrics=settings.pop("metrics", {}) | PIXELS,

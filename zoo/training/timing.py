@@ -85,10 +85,13 @@ def cut(recipe: Recipe, epochs: int) -> Recipe:
 
 
 def _scaled(cycles, epochs):
-    """Returns cycles of a total number of epochs, in the proportions of the given ones."""
+    """Returns cycles of a total number of epochs, in the proportions of the given ones.
+
+    Rounding up keeps a short first cycle, such as a warm-up.
+    """
     total, ends, done = sum(length for length, _, _ in cycles), [], 0
     for length, _, _ in cycles:
         done += length
-        ends.append(round(done * epochs / total))
+        ends.append(-(-done * epochs // total))
     lengths = [end - start for start, end in zip([0, *ends], ends)]
     return [[length, *cycle[1:]] for length, cycle in zip(lengths, cycles) if length]
