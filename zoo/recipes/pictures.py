@@ -121,9 +121,9 @@ def _glow(shape, number):
 
 
 def _realnvp(shape, number):
-    settings = _flow(shape, number, {"scales": _flow_scales(shape) + 1}, 0.001, REALNVP)
-    # At the full rate, the first steps often ruin the weights in spite of the limit.
-    return settings | {"warm_up": 0.0003}
+    settings = _flow(shape, number, {"scales": _flow_scales(shape) + 1}, 0.0003, REALNVP)
+    # At higher rates, the first steps can ruin the weights in spite of the limit.
+    return settings | {"warm_up": 0.0001}
 
 
 @dataclass(frozen=True)
