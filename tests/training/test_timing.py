@@ -48,6 +48,11 @@ def test_cycles_keep_their_proportions():
     assert fitted.cycles == [[135, 0.1, {}], [45, 0.01, {"beta": 2}]]
 
 
+def test_a_short_first_cycle_is_kept():
+    fitted = in_time([[1, 0.01, {}], [99, 0.1, {}]], 100.01)
+    assert fitted.cycles == [[1, 0.01, {}], [17, 0.1, {}]]
+
+
 def test_too_short_a_time_is_one_sentence():
     sentence = r"minutes must be at least (0\.\d) for 10 short epochs on .*; received: 0\.1\."
     with pytest.raises(ValueError, match=sentence) as raised:
