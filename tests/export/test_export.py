@@ -33,7 +33,7 @@ def test_every_kind_of_model_answers_alike_on_every_runtime(kind, digits, tmp_pa
     model = harness.MODELS[kind]()
     harness.check_runtimes(model, digits[0][:50], digits[1][:50], tmp_path)
     if not model.has_int8:
-        with pytest.raises(ValueError, match="which a flow has not; received: "):
+        with pytest.raises(ValueError, match="which flows and baselines do not have; received: "):
             calibration.samples(model, MemorySource(*digits))
 
 

@@ -28,8 +28,8 @@ def samples(model, source=None) -> dict:
     """
     if not model.has_int8:
         raise ValueError(
-            "int8 must be asked for a model that has an int8 file, which a flow has not; received: "
-            f"{type(model).__name__}."
+            "int8 must be asked for a model that has an int8 file, which flows and baselines "
+            f"do not have; received: {type(model).__name__}."
         )
     noise = normal(np.arange(SAMPLES), model.latent_dim)
     names = [spec.name for spec in model.condition_spec()]
