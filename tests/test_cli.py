@@ -252,6 +252,14 @@ def test_resume_reads_the_runs_own_recipe_and_extends_it(models, tmp_path, monke
     ]
 
 
+def test_cycles_are_scaled_to_the_number_of_epochs(capfd):
+    printed = called(capfd, "train", "cvae_quadrant_mnist", "--epochs", 10, "--dry-run")
+    cycles = recipes.named("cvae_quadrant_mnist").cycles
+    assert [length for length, _, _ in cycles] == [16, 12, 5]
+    scaled = json.loads(printed)["cycles"]
+    assert scaled == [[length, *cycle[1:]] for length, cycle in zip([5, 4, 1], cycles)]
+
+
 def test_a_recipe_is_printed_and_trained_from_its_file(tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
     settings = ["model.hidden=[8]", "model.filters=[4]", "batch_size=100"]

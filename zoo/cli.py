@@ -321,7 +321,7 @@ def generate(name, beam_options, n, output, labels, condition, seed, shards, run
 @click.option(
     "--epochs",
     type=click.IntRange(1),
-    help="Train one cycle of so many epochs instead of the recipe's; with --resume, the total.",
+    help="Number of epochs, to which the recipe's cycles are scaled; with --resume, the total.",
 )
 @click.option(
     "--run-dir",
@@ -417,7 +417,7 @@ def train(
         recipe = _on_pictures(named or name, data, data_dir, pictures) if data else named
         recipe = changed(dataclasses.replace(recipe, start=start or recipe.start), settings)
         if epochs:
-            recipe = dataclasses.replace(recipe, cycles=[[epochs, *recipe.cycles[0][1:]]])
+            recipe = recipe.scaled(epochs)
     if dry_run:
         click.echo(recipe.to_json(), nl=False)
         return

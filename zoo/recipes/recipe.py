@@ -2,7 +2,7 @@
 
 import json
 import math
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields, replace
 from pathlib import Path
 
 from zoo.catalog import nearest
@@ -194,6 +194,21 @@ class Recipe:
     def epochs(self) -> int:
         """Number of epochs of all cycles."""
         return sum(epochs for epochs, _, _ in self.cycles)
+
+    def scaled(self, epochs: int) -> "Recipe":
+        """Returns a recipe of another number of epochs, whose cycles have the same proportions.
+
+        The ends of the cycles are rounded up, so that a short first cycle, such as a warm-up, is
+        kept.
+        """
+        cycles, done, start = [], 0, 0
+        for length, *others in self.cycles:
+            done += length
+            end = -(-done * epochs // self.epochs)
+            if end > start:
+                cycles.append([end - start, *others])
+            start = end
+        return replace(self, cycles=cycles)
 
     def images(self, split: str, data_dir: str | None = None):
         """Returns the grey or colour images of a split of the data set.

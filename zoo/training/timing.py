@@ -71,7 +71,7 @@ def in_time(
     # Whole executions, because others are slower.
     steps -= steps % STEPS_PER_EXECUTION if steps > STEPS_PER_EXECUTION else 0
     epochs = int(seconds / (steps * step_seconds + epoch_seconds))
-    return replace(recipe, cycles=_scaled(recipe.cycles, epochs), steps_per_epoch=steps)
+    return replace(recipe.scaled(epochs), steps_per_epoch=steps)
 
 
 def cut(recipe: Recipe, epochs: int) -> Recipe:
@@ -82,16 +82,3 @@ def cut(recipe: Recipe, epochs: int) -> Recipe:
             cycles.append([left, *others])
         epochs -= left
     return replace(recipe, cycles=cycles)
-
-
-def _scaled(cycles, epochs):
-    """Returns cycles of a total number of epochs, in the proportions of the given ones.
-
-    Rounding up keeps a short first cycle, such as a warm-up.
-    """
-    total, ends, done = sum(length for length, _, _ in cycles), [], 0
-    for length, _, _ in cycles:
-        done += length
-        ends.append(-(-done * epochs // total))
-    lengths = [end - start for start, end in zip([0, *ends], ends)]
-    return [[length, *cycle[1:]] for length, cycle in zip(lengths, cycles) if length]
