@@ -2,7 +2,7 @@
 
 from zoo.recipes.metrics import latent_metrics, sample_metrics
 from zoo.recipes.papers import IWAE, KINGMA, SOHN
-from zoo.recipes.recipe import MUON, Recipe
+from zoo.recipes.recipe import MUON, Recipe, muon_with_flow
 
 CONVOLUTIONAL = {
     "latent_dim": 40,
@@ -113,6 +113,18 @@ RECIPES = {
         model=COMPACT,
         cycles=[[40, 0.006, {}]],
         samples=100,
+    ),
+    "vae_logistic_fashion_mnist": Recipe(
+        family="VAE",
+        model=COMPACT | {"likelihood": "discretized_logistic"},
+        dataset="fashion_mnist",
+        binarize=None,
+        batch_size=250,
+        cycles=[[40, 0.006, {}]],
+        optimizer="Muon",
+        optimizer_arguments=muon_with_flow([28, 28, 1]),
+        metrics=metrics("fashion_mnist", bits_per_dim={"samples": 100}, bits_per_dim_png={}),
+        paper=KINGMA,
     ),
     "cvae_quadrant_mnist": Recipe(
         family="CVAE",
