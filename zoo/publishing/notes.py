@@ -73,6 +73,8 @@ WEAKNESSES = {
     "similar.",
     "vae_fashion_mnist": "Samples are smooth and have no texture. The anomaly score of digits is "
     "lower than that of clothes, so that it does not detect them.",
+    "vae_logistic_fashion_mnist": "Samples are smooth and have little texture, and some sandals, "
+    "bags and dark clothes are blurred.",
     "cvae_fashion_mnist": "Samples are smooth and have no texture, and some sandals are malformed.",
     "dcgan_avatars": "Hair often has two colours or a blurred edge, and eyes, glasses and mouths "
     "of some faces are malformed.",

@@ -11,6 +11,16 @@ REAL_IMAGES = (
     "images"
 )
 
+# The network of the GANs. With dropout of its inputs the discriminator would accept strokes with
+# holes. The long moving average removes speckle.
+DENSE = {
+    "latent_dim": 100,
+    "hidden": [800, 800],
+    "dropout": [0.0, 0.3],
+    "instance_noise": 0.1,
+    "ema": 0.9999,
+}
+
 # The network of the DCGANs for 28x28: 4x4, 7x7 and 14x14 cells before the image.
 SMALL_DCGAN = {
     "latent_dim": 64,
@@ -22,7 +32,13 @@ SMALL_DCGAN = {
 
 
 def adversarial(
-    family: str, dataset: str, *, model: dict, every: int | None = 4, **settings
+    family: str,
+    dataset: str,
+    *,
+    model: dict,
+    best: str | None = "parzen",
+    every: int = 4,
+    **settings,
 ) -> Recipe:
     """Returns a recipe on grey images.
 
@@ -30,22 +46,22 @@ def adversarial(
         family: Class of ``zoo.models``.
         dataset: Name in tensorflow-datasets.
         model: Arguments of the class.
-        every: The model is measured on validation images every so many epochs, by the 1-NN error or
-            the Parzen window, and the best one is kept; None keeps the last one.
+        best: Metric by which the best epoch is chosen on the validation images. None keeps the
+            last one.
+        every: Number of epochs after each of which it is measured.
         **settings: Further fields of the recipe.
     """
     labels = "num_classes" in model
     metrics = sample_metrics(dataset, labels=labels)
     if not labels:
         metrics |= {"parzen": {}, "smallest_share": {}, "largest_share": {}}
-    best = "nearest_neighbor" if labels else "parzen"
     return Recipe(
         family=family,
         model=model,
         dataset=dataset,
         split="train[:50000]",
         validation="train[50000:]",
-        best={"metric": best, "every": every} if every else None,
+        best={"metric": best, "every": every} if best else None,
         binarize=None,
         metrics=metrics,
         paper=GOODFELLOW if family == "GAN" else RADFORD,
@@ -53,20 +69,12 @@ def adversarial(
     )
 
 
-def gan(dataset: str, **settings) -> Recipe:
+def gan(dataset: str, *, model: dict = DENSE, **settings) -> Recipe:
     """Returns a recipe of the network of Goodfellow et al. with maxout in the discriminator."""
     return adversarial(
         "GAN",
         dataset,
-        # With dropout of its inputs the discriminator would accept strokes with holes. The long
-        # moving average removes speckle.
-        model={
-            "latent_dim": 100,
-            "hidden": [800, 800],
-            "dropout": [0.0, 0.3],
-            "instance_noise": 0.1,
-            "ema": 0.9999,
-        },
+        model=model,
         batch_size=100,
         optimizer_arguments={"beta_1": 0.5},
         precision="mixed_bfloat16",
@@ -96,24 +104,30 @@ RECIPES = {
         anchors={"parzen": {"value": 225, "source": f"{GOODFELLOW}, table 1, ± 2"}},
     ),
     "gan_fashion_mnist": gan(
-        "fashion_mnist", cycles=[[4, 0.0006, {"instance_noise": 0.3}], [16, 0.0012, {}]]
+        "fashion_mnist",
+        model=DENSE | {"hidden": [600, 600], "maxout": [[160, 5], [160, 5]]},
+        cycles=[[12, 0.0006, {"instance_noise": 0.3}], [38, 0.0008, {}], [40, 0.0015, {}]],
+        best="frechet",
+        every=8,
     ),
     "dcgan_mnist": dcgan("mnist", model=SMALL_DCGAN, cycles=[[20, 0.02, {}]]),
     # The last epoch is kept, because the Parzen window prefers the blurred images of the first
     # epochs to the sharp ones of the last.
     "dcgan_fashion_mnist": dcgan(
-        "fashion_mnist", model=SMALL_DCGAN, cycles=[[8, 0.02, {}]], every=None
+        "fashion_mnist", model=SMALL_DCGAN, cycles=[[8, 0.02, {}]], best=None
     ),
     "cdcgan_mnist": dcgan(
         "mnist",
         model=SMALL_DCGAN | {"num_classes": 10},
         cycles=[[16, 0.02, {}]],
+        best="nearest_neighbor",
         anchors={"nearest_neighbor": {"value": 3.27, "source": REAL_IMAGES}},
     ),
     "cdcgan_fashion_mnist": dcgan(
         "fashion_mnist",
         model=SMALL_DCGAN | {"num_classes": 10},
         cycles=[[6, 0.02, {}]],
+        best="nearest_neighbor",
         anchors={"nearest_neighbor": {"value": 15.56, "source": REAL_IMAGES}},
     ),
 }
