@@ -54,8 +54,8 @@ DATA = {
 WEAKNESSES = {
     "gan_mnist": "Ones are drawn much too often and some classes too rarely, see largest_share and "
     "smallest_share. Some digits have gaps in their strokes.",
-    "gan_fashion_mnist": "Many images are speckled, and dark clothes and sandals are rarely "
-    "recognizable. Some classes are drawn too rarely, see smallest_share.",
+    "gan_fashion_mnist": "Some images are speckled, mostly sandals, dark clothes and dresses, and "
+    "most kinds of clothes are drawn with too little variety, see recall.",
     "dcgan_mnist": "About one digit in twelve is malformed.",
     "dcgan_fashion_mnist": "Some bags and sandals are malformed, and one class is drawn too "
     "rarely.",
@@ -74,7 +74,8 @@ WEAKNESSES = {
     "vae_fashion_mnist": "Samples are smooth and have no texture. The anomaly score of digits is "
     "lower than that of clothes, so that it does not detect them.",
     "vae_logistic_fashion_mnist": "Samples are smooth and have little texture, and some sandals, "
-    "bags and dark clothes are blurred.",
+    "bags and dark clothes are blurred. The anomaly score of digits is lower than that of clothes, "
+    "so that it does not detect them.",
     "cvae_fashion_mnist": "Samples are smooth and have no texture, and some sandals are malformed.",
     "dcgan_avatars": "Hair often has two colours or a blurred edge, and eyes, glasses and mouths "
     "of some faces are malformed.",
