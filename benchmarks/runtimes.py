@@ -32,7 +32,8 @@ def size(name, runtime):
 def decoding(model, n):
     """Returns a function that decodes n random latent vectors."""
     z = np.random.default_rng(0).standard_normal((n, model.latent_dim), dtype=np.float32)
-    condition = np.zeros(model.condition_shape, np.float32) if model.condition_shape else None
+    dtype = np.int64 if model.attributes else np.float32
+    condition = np.zeros(model.condition_shape, dtype) if model.condition_shape else None
     return lambda: model.decode(z, condition=condition)
 
 
