@@ -81,6 +81,12 @@ def test_a_resumed_training_equals_an_uninterrupted_one(name, tmp_path, monkeypa
     assert [line["epoch"] for line in training.Run(tmp_path / "cut").history()] == [1, 2, 3]
 
 
+def test_the_epochs_of_all_cycles_are_printed(tmp_path, capsys):
+    recipe = replace(shrunk("vae_dense_mnist"), cycles=[[1, 0.01, {}], [2, 0.002, {}]])
+    training.train(recipe, tmp_path, data_dir=FIXTURE, verbose=2)
+    assert re.findall(r"^Epoch (.*)$", capsys.readouterr().out, re.M) == ["1/3", "2/3", "3/3"]
+
+
 @pytest.mark.nightly
 @pytest.mark.parametrize("name", ["cvae_mnist", "cdcgan_mnist"])
 def test_an_extended_run_equals_one_that_had_the_cycle_from_the_start(name, tmp_path):

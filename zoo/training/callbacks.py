@@ -107,6 +107,25 @@ class Samples(keras.callbacks.Callback):
         image_files.write(sheet, self.run.samples / f"epoch_{epoch + 1:04}.png")
 
 
+class EndOfCycle(keras.callbacks.Callback):
+    """Ends a call of ``fit`` after the last epoch of a cycle.
+
+    Its argument ``epochs`` is then that of the training, which the progress bar shows.
+
+    Args:
+        epoch: The epoch, counted from 1.
+    """
+
+    def __init__(self, epoch: int):
+        super().__init__()
+        self.epoch = epoch
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Stops after the epoch."""
+        if epoch + 1 == self.epoch:
+            self.model.stop_training = True
+
+
 class TimeLeft(keras.callbacks.Callback):
     """Prints the time left of the training after each epoch, and ends it when the time is up.
 

@@ -23,7 +23,14 @@ from zoo.models.base import ImageModel
 from zoo.models.precision import policy_scope
 from zoo.recipes import Recipe
 from zoo.training import strategies, timing
-from zoo.training.callbacks import Checkpoint, KeepBest, Samples, StopIfDiverged, TimeLeft
+from zoo.training.callbacks import (
+    Checkpoint,
+    EndOfCycle,
+    KeepBest,
+    Samples,
+    StopIfDiverged,
+    TimeLeft,
+)
 from zoo.training.run import Run
 from zoo.training.schedules import Cycles
 from zoo.training.strategies import plain_worker_errors
@@ -315,9 +322,9 @@ class Training:
                 self.source,
                 batch_size=self.recipe.batch_size,
                 steps_per_epoch=self.steps,
-                epochs=end,
+                epochs=self.recipe.epochs,
                 initial_epoch=done,
-                callbacks=self.callbacks,
+                callbacks=[*self.callbacks, EndOfCycle(end)],
                 verbose=self.verbose,
             )
 
