@@ -33,10 +33,13 @@ def zero_of_row(values):
 
 
 def number_of_row(values, number):
-    """Returns a number for each row, ``(n,)``."""
-    high = float(np.float16(number))
-    parts = ops.convert_to_tensor([high, number - high], values.dtype)
-    return ops.sum(ops.zeros_like(_vectors(values)[:, :2]) + parts, axis=-1)
+    """Returns a number for each row, ``(n,)``, with an absolute value below 6e7."""
+    # A TF Lite file may store constants in float16, which has 11 significant bits and no number
+    # above 65,504. The sum of two of them has 22 bits, and the factor is a power of 2.
+    scaled = number / 1024
+    high = float(np.float16(scaled))
+    parts = ops.convert_to_tensor([high, scaled - high], values.dtype)
+    return 1024 * ops.sum(ops.zeros_like(_vectors(values)[:, :2]) + parts, axis=-1)
 
 
 def _vectors(values):

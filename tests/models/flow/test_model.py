@@ -61,6 +61,16 @@ def test_the_bound_is_the_density_of_dequantized_images(digits):
     np.testing.assert_allclose(model.score(images), 784 * math.log(256) - at_middle, rtol=1e-6)
 
 
+def test_the_score_of_a_large_image_is_finite():
+    model = Glow((64, 64, 3), steps=[1], filters=4)
+    images = np.float32(np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3)) / 255)
+    model.adapt(images)
+    middle = np.float32((np.round(images * 255) + 0.5) / 256)
+    log_prob = np.float64(model.compute("log_likelihood", {"images": middle})["log_prob"])
+    expected = 64 * 64 * 3 * math.log(256) - log_prob
+    np.testing.assert_allclose(model.score(images), expected, rtol=1e-6)
+
+
 def test_a_new_flow_of_uniform_images_has_eight_bits_per_dimension():
     """Uniform 8-bit images cannot be coded in less than 8 bits for each value."""
     images = np.random.default_rng(0).integers(0, 256, (200, 8, 8, 1)) / np.float32(255)
