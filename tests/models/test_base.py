@@ -124,6 +124,8 @@ def test_fit_reports_its_metrics_and_takes_callbacks(model, digits, tmp_path):
     [
         ("vae_convolutional", "mixed_bfloat16"),
         pytest.param("vae_convolutional", "mixed_float16", marks=pytest.mark.nightly),
+        ("cvae_label", "mixed_bfloat16"),
+        ("cvae_flow", "mixed_bfloat16"),
         pytest.param("gan_label", "mixed_bfloat16", marks=pytest.mark.nightly),
         pytest.param("gan_label", "mixed_float16", marks=pytest.mark.nightly),
         pytest.param("dcgan", "mixed_bfloat16", marks=pytest.mark.nightly),
@@ -142,8 +144,8 @@ def test_mixed_precision_trains_and_answers_in_float32(policy, kind, digits):
         model.fit(batches(model, digits), epochs=6, verbose=0)
         for ours, theirs in zip(before, trained):
             assert any((value != variable.numpy()).any() for value, variable in zip(ours, theirs))
-        assert model.sample(2).dtype == np.float32
         given = harness.conditioning(model, digits[0][:2], digits[1][:2])
+        assert model.sample(2, **given).dtype == np.float32
         assert np.isfinite(model.score(digits[0][:2], **given)).all()
     finally:
         keras.config.set_dtype_policy("float32")

@@ -52,6 +52,10 @@ class Prior(layers.Layer):
     conditional = False
     is_standard_normal = False
 
+    def __init__(self, **kwargs):
+        # z and its density are computed in float32 also under mixed precision.
+        super().__init__(**{"dtype": keras.config.floatx()} | kwargs)
+
     def build_for(self, latent_dim: int, condition_size: int | None) -> None:
         """Creates the weights.
 
