@@ -122,8 +122,8 @@ def folder(
             of cropped. Defaults to False.
         interpolation: Filter of Pillow for pictures of another size: "nearest", "bilinear",
             "bicubic", "box", "hamming" or "lanczos". Defaults to "lanczos".
-        validation_split: Share of the pictures of each class that is held out, between 0 and 1. A
-            picture is chosen by its name, so that other pictures do not change the choice.
+        validation_split: Share of the pictures of each class that is held out, between 0 and 1.
+            The choice depends on ``seed`` and on the names of the pictures of the class alone.
         subset: "training", "validation" or "both", which returns a pair, with a
             ``validation_split``.
         seed: Seed of the choice of the pictures that are held out.
