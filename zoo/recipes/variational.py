@@ -130,7 +130,7 @@ RECIPES = {
         family="CVAE",
         # beta above 1 keeps the posterior near the prior, so that samples of the prior match the
         # given quadrant.
-        model=CONVOLUTIONAL
+        model=COMPACT
         | {
             "latent_dim": 20,
             "condition_shape": [14, 14, 1],
