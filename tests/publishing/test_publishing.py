@@ -90,10 +90,12 @@ def test_its_keras_file_is_compressed(published, fitted, tmp_path):
 
 def test_a_compressed_hdf5_file_has_the_same_contents(tmp_path, rng):
     weights = np.float32(np.float16(rng.normal(size=(300, 200))))
+    others = np.float32([1e-9, 0.1, 1e9])
     with h5py.File(tmp_path / "plain.h5", "w") as file:
         file.attrs["version"] = 3
         file.create_dataset("layers/dense/vars/0", data=weights)
         file.create_dataset("layers/dense/vars/1", data=np.int64(7))
+        file.create_dataset("layers/dense/vars/2", data=others)
         file["layers/dense/vars/0"].attrs["name"] = "kernel"
         file.create_group("layers/empty")
     content = (tmp_path / "plain.h5").read_bytes()
@@ -102,7 +104,9 @@ def test_a_compressed_hdf5_file_has_the_same_contents(tmp_path, rng):
     with h5py.File(io.BytesIO(smaller)) as file:
         assert dict(file.attrs) == {"version": 3}
         np.testing.assert_array_equal(file["layers/dense/vars/0"], weights)
+        assert file["layers/dense/vars/0"].dtype == np.float16
         assert file["layers/dense/vars/1"][()] == 7
+        np.testing.assert_array_equal(file["layers/dense/vars/2"], others)
         assert dict(file["layers/dense/vars/0"].attrs) == {"name": "kernel"}
         assert list(file["layers/empty"]) == []
 

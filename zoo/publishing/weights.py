@@ -62,8 +62,8 @@ def _round_normalization(layer):
 def compressed_hdf5(content: bytes) -> bytes:
     """Returns an HDF5 file with compressed data sets, which every reader of HDF5 decompresses.
 
-    Bytes of equal significance are stored together, because those that are always 0 then take next
-    to no space.
+    Values that float16 represents exactly are stored as such; Keras converts them when it loads
+    them. Bytes of equal significance are stored together, because they are compressed better.
     """
     written = io.BytesIO()
     with h5py.File(io.BytesIO(content)) as source, h5py.File(written, "w") as target:
@@ -75,11 +75,20 @@ def compressed_hdf5(content: bytes) -> bytes:
             else:
                 # A scalar cannot be compressed.
                 filters = {"compression": "gzip", "shuffle": True} if item.shape else {}
-                copied = target.create_dataset(name, data=item[()], **filters)
+                copied = target.create_dataset(name, data=_narrowed(item[()]), **filters)
             copied.attrs.update(item.attrs)
 
         source.visititems(copy)
     return written.getvalue()
+
+
+def _narrowed(values):
+    """Returns float32 values as float16 if they stay the same."""
+    if values.dtype != np.float32:
+        return values
+    with np.errstate(over="ignore"):
+        narrow = values.astype("float16")
+    return narrow if (narrow == values).all() else values
 
 
 def _half(values):
