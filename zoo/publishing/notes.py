@@ -68,6 +68,9 @@ WEAKNESSES = {
     "vae_mnist": "Strokes have soft edges, and some samples are malformed.",
     "glow_mnist": "About four in ten samples are not digits: strokes are sharp, but some of them "
     "are broken or in a wrong place, and there are single bright pixels beside them.",
+    "glow_fashion_mnist": "Many samples have holes, ragged edges or dark patches, and some are not "
+    "clothes. The anomaly score of digits is lower than that of clothes, so that it does not "
+    "detect them.",
     "cvae_mnist": "Strokes have soft edges, and a few samples are malformed.",
     "cvae_quadrant_mnist": "Completions are smooth, and several samples of one quadrant are often "
     "similar.",
