@@ -6,6 +6,7 @@ import io
 import json
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import time
@@ -228,6 +229,11 @@ def test_a_run_goes_on_with_its_own_pictures_from_any_folder(folder, tmp_path):
     done = run("evaluate", str(folder / "runs/again"), "--json", cwd=tmp_path)
     names = [metric["name"] for metric in json.loads(done.stdout)["metrics"]]
     assert names == ["pixel_diversity", "pixel_memorization"]
+    # The labels are the classes of the model, whatever other folders contain.
+    ignored = shutil.ignore_patterns("squares")
+    shutil.copytree(folder / "pictures", tmp_path / "two", ignore=ignored)
+    others = ["evaluate", str(folder / "runs/again"), "--data", "two"]
+    assert "received: none for squares" in run(*others, cwd=tmp_path, status=2).stderr
     # A card does not show where the pictures are.
     card = run("info", str(folder / "runs/again"), "--json", cwd=tmp_path).stdout
     assert json.loads(card)["dataset"] == "folder:pictures"

@@ -13,6 +13,8 @@ from pathlib import Path
 CARD = "card.json"
 PAGE = "README.md"
 SHEET = "samples.png"
+# The file that marks the folder of a run instead of an artifact.
+RECIPE = "recipe.json"
 ASSETS = "assets.extra"
 # TF Serving replays the requests of this file when it loads the version.
 WARMUP = f"{ASSETS}/tf_serving_warmup_requests"

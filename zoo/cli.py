@@ -508,7 +508,7 @@ def _check_minutes(others, strategy):
 
 def _check_new(run_dir):
     """Checks that a folder holds no run, before anything is read."""
-    if (run_dir / recipes.FILE).exists():
+    if (run_dir / artifact.RECIPE).exists():
         raise FileExistsError(
             f"{run_dir} holds a run: continue it with --resume, or name another --run-dir."
         )

@@ -67,7 +67,9 @@ class StoredModel:
         own, is_folder = self._pictures or {}, dataset.startswith(catalog.FOLDER)
         fit = {name: value for name, value in own.items() if name in image_files.SETTINGS}
         labels = list(self.card.attributes or ()) or own.get("labels")
-        if labels and not is_folder:  # The labels of a folder are its sub-folders.
+        if is_folder and self.card.class_names:  # Its sub-folders, in the order of the labels.
+            fit["class_names"] = self.card.class_names
+        elif labels and not is_folder:
             fit["labels"] = labels
         metrics = known.get("metrics")
         if metrics is None:
@@ -320,11 +322,11 @@ def find(name) -> StoredModel:
         return KerasFile(given, path)
     if (path / artifact.CARD).is_file():
         return Artifact(given, path)
-    if (path / recipes.FILE).is_file():
+    if (path / artifact.RECIPE).is_file():
         return StoredRun(given, path)
     if path.exists():
         kind = (
-            f"a folder with neither {artifact.CARD} nor {recipes.FILE}"
+            f"a folder with neither {artifact.CARD} nor {artifact.RECIPE}"
             if path.is_dir()
             else "another file"
         )
@@ -340,7 +342,7 @@ def find(name) -> StoredModel:
 
 def _is_model(path: Path) -> bool:
     return path.suffix == ".keras" or any(
-        (path / file).is_file() for file in (artifact.CARD, recipes.FILE)
+        (path / file).is_file() for file in (artifact.CARD, artifact.RECIPE)
     )
 
 

@@ -1,5 +1,7 @@
 """Tests of the source of picture files: formats, labels, subsets, damaged files, memory."""
 
+import os
+
 import keras
 import numpy as np
 import pytest
@@ -99,6 +101,39 @@ def test_a_wide_picture_is_cropped_or_padded(tmp_path):
     assert not padded[:10].any()
     assert not padded[20:].any()
     np.testing.assert_array_equal(padded[10:20], wide)
+
+
+def test_a_thin_picture_is_padded(tmp_path):
+    Image.new("RGB", (4000, 3), "red").save(tmp_path / "a.png")
+    image = only(tmp_path, size=8, pad_to_aspect_ratio=True)
+    assert image[..., 0].max() == 255
+    assert not image[..., 1:].any()
+    assert image[..., 0].any(axis=1).sum() == 1
+
+
+def test_padding_is_that_of_pillow(tmp_path):
+    rng = np.random.default_rng(0)
+    for width, height in [(7, 5), (30, 9), (8, 31), (16, 16)]:
+        picture = Image.fromarray(rng.integers(0, 256, (height, width, 3), dtype="uint8"))
+        picture.save(tmp_path / "a.png")
+        expected = ImageOps.pad(picture, (12, 8), Image.Resampling.LANCZOS)
+        image = only(tmp_path, image_size=(8, 12), pad_to_aspect_ratio=True)
+        np.testing.assert_array_equal(image, expected)
+
+
+def test_a_picture_in_lab_becomes_grey(tmp_path):
+    Image.new("LAB", (8, 8), (128, 128, 128)).save(tmp_path / "a.tif")
+    colour = only(tmp_path, color_mode="rgb")
+    grey = only(tmp_path, color_mode="grayscale")
+    np.testing.assert_allclose(grey[..., 0], colour.mean(axis=-1), atol=2)
+
+
+def test_levels_that_are_not_finite_are_refused(tmp_path):
+    levels = np.full((8, 8), 0.5, "float32")
+    levels[0, 0] = np.nan
+    Image.fromarray(levels).save(tmp_path / "a.tif")
+    with pytest.raises(ValueError, match=r"a\.tif must be a picture .*levels must be finite"):
+        data.folder(tmp_path, strict=True)
 
 
 def test_the_shape_is_found(tmp_path):
@@ -235,6 +270,49 @@ def test_a_link_to_no_file_is_left_out(pictures):
         data.folder(pictures, strict=True)
 
 
+def test_a_link_to_a_folder_is_named_or_followed(pictures, tmp_path_factory):
+    other = tmp_path_factory.mktemp("other")
+    Image.fromarray(COLOUR).save(other / "a.png")
+    (pictures / "birds").symlink_to(other)
+    with pytest.warns(UserWarning, match=r"birds are left out, because it is a link to a folder"):
+        assert data.folder(pictures).classes == ("cats", "dogs")
+    assert data.folder(pictures, follow_links=True).classes == ("birds", "cats", "dogs")
+
+
+def test_a_named_pipe_is_left_out(pictures):
+    os.mkfifo(pictures / "cats" / "pipe.png")
+    with pytest.warns(UserWarning, match=r"pipe\.png must be a picture .*named pipe"):
+        assert len(data.folder(pictures)) == 20
+
+
+def test_a_file_name_may_have_any_bytes(pictures):
+    name = os.fsdecode(b"lat\xe9n1.png")
+    (pictures / "cats" / "01.png").rename(pictures / "cats" / name)
+    training, held_out = data.folder(pictures, validation_split=0.2, subset="both")
+    assert len(training) + len(held_out) == 20
+
+
+@pytest.mark.parametrize("name", ["recipe.json", "card.json"])
+def test_the_sheets_of_a_run_or_an_artifact_are_no_pictures(name, pictures):
+    samples = pictures / "runs" / "mine" / "samples"
+    samples.mkdir(parents=True)
+    Image.fromarray(COLOUR).save(samples / "1.png")
+    (samples.parent / name).write_text("{}")
+    source = data.folder(pictures)
+    assert len(source) == 20
+    assert source.classes == ("cats", "dogs")
+
+
+def test_the_description_of_a_few_pictures_counts_undamaged_ones(pictures):
+    training = len(data.described_training(f"folder:{pictures}", "train"))
+    for path in pictures.rglob("*.png"):
+        path.write_bytes(path.read_bytes()[:60])
+    Image.fromarray(COLOUR).save(pictures / "cats" / "a.png")
+    Image.fromarray(COLOUR).save(pictures / "cats" / "b.png")
+    with pytest.warns(UserWarning, match="left out"):
+        assert training > 2 >= len(data.described_training(f"folder:{pictures}", "train"))
+
+
 def test_a_strict_description_refuses_a_damaged_picture(pictures):
     (pictures / "dogs" / "zzz.jpg").write_text("not a picture")
     name = f"folder:{pictures}"
@@ -250,7 +328,8 @@ def test_a_strict_description_refuses_a_damaged_picture(pictures):
         ({"image_size": 8}, "image_size must be a tuple of 2 integers; received: 8"),
         ({"color_mode": "rgba"}, "color_mode must be 'rgb' or 'grayscale'; received: 'rgba'"),
         ({"labels": "given"}, "labels must be 'inferred' or None; received: 'given'"),
-        ({"class_names": ["cats", "birds"]}, "class_names must be different sub-folders of"),
+        ({"class_names": ["cats", "cats"]}, "class_names must be different names"),
+        ({"class_names": ["cats", "birds"]}, "classes cats, birds; received: none for birds"),
         ({"interpolation": "area"}, "interpolation must be one of nearest"),
         ({"validation_split": 0.5}, "subset must be one of training, validation, both"),
         ({"validation_split": 1.5, "subset": "both"}, "validation_split must be between 0 and 1"),
@@ -267,6 +346,9 @@ def test_a_folder_without_pictures_is_one_sentence(tmp_path):
         data.folder(tmp_path / "none")
     with pytest.raises(ValueError, match="must contain pictures that Pillow can read"):
         data.folder(tmp_path)
+    (tmp_path / "a.txt").write_text("")
+    with pytest.raises(ValueError, match=r"a\.txt must be a folder of pictures; received: a file"):
+        data.folder(tmp_path / "a.txt")
 
 
 def test_pictures_beside_the_sub_folders_are_not_lost(pictures):

@@ -264,6 +264,22 @@ def test_decoded_images_of_another_likelihood_are_refused():
         evaluation.measure("nll_decoded", VAE(latent_dim=2, likelihood="gaussian"), splits, {})
 
 
+@pytest.mark.parametrize(
+    ("model", "pixels"),
+    [
+        (VAE((8, 8, 1), latent_dim=2, hidden=(4,)), "grey pixels as Bernoulli means"),
+        (
+            VAE((8, 8, 1), latent_dim=2, hidden=(4,), likelihood="discretized_logistic"),
+            "likelihood DiscretizedLogistic",
+        ),
+    ],
+)
+def test_the_protocol_of_a_likelihood_names_it(model, pixels, rng):
+    splits = Splits.of_source(data.MemorySource(rng.random((5, 8, 8, 1), "float32")))
+    protocol = evaluation.measure("nll", model, splits, {"samples": 2})["protocol"]
+    assert protocol.endswith(f"; {pixels}")
+
+
 def test_better_knows_which_way_is_up():
     assert evaluation.better("parzen", 2, 1)
     assert evaluation.better("nearest_neighbor", 1, 2)

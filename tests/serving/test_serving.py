@@ -174,8 +174,8 @@ def test_picture_files_of_any_size_are_taken_in_place_of_images(port, digits, fo
 @pytest.mark.parametrize(
     ("pictures", "sentence"),
     [
-        ([{"b64": "MQ=="}], "must be a picture in base64, one of PNG"),
-        ([{"b64": "no base64!"}], "must be a picture in base64"),
+        ([{"b64": "MQ=="}], "must be an undamaged picture, one of PNG"),
+        ([{"b64": "no base64!"}], "must be a text in base64"),
         ([{"b64": 7}], "received: 7"),
         ([{"b64": "MQ=="}] * 9000, "pictures in a request; received: 9000"),
         ([{"b64": "MQ=="}, 3], "images must be numbers"),

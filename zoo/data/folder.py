@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from zoo.artifact import CARD, RECIPE
 from zoo.data.memory import MemorySource
 from zoo.data.source import MEMORY, Source, channels_of, index_batches, scaled
 from zoo.inference import validation
@@ -26,6 +27,10 @@ SUBSETS = ("training", "validation", "both")
 ROWS = 256
 # Number of skipped pictures that a warning names.
 NAMED = 10
+# Files that mark the folder of a run or of an artifact.
+OUTPUTS = frozenset({RECIPE, CARD})
+# Up to this number, the settings of a training depend on the exact number of pictures.
+FEW = 1000
 
 
 class FolderSource(Source):
@@ -164,12 +169,14 @@ def described(
     labels: str | None = "inferred",
     image_size: tuple | None = None,
     color_mode: str | None = None,
+    follow_links: bool = False,
     strict: bool = False,
     **others,
 ) -> FolderSource:
     """Makes the source of the training pictures that ``folder`` gives, without decoding them.
 
-    Pictures that are damaged behind their header are still among them.
+    Pictures that are damaged behind their header are still among them if there are more than
+    ``FEW``.
 
     Args:
         directory: As in ``folder``.
@@ -177,12 +184,15 @@ def described(
         labels: As in ``folder``.
         image_size: As in ``folder``.
         color_mode: As in ``folder``.
+        follow_links: As in ``folder``.
         strict: As in ``folder``, for the headers of the files.
         **others: Further arguments of ``folder``, which make no difference.
     """
-    files = _Files(Path(directory), labels, None, False, strict)
+    files = _Files(Path(directory), labels, None, follow_links, strict)
     (paths,) = files.subsets(share, "training", 0)
     fit = image_files.Fit(_shape(files.headers.values(), None, image_size, color_mode))
+    if len(paths) <= FEW:
+        return _on_disk(files, paths, fit, strict)
     return FolderSource(paths, files.labels(paths), files.classes, fit)
 
 
@@ -234,7 +244,7 @@ class _Files:
 
         def rank(path):
             name = path.relative_to(self._directory).as_posix()
-            return hashlib.sha256(f"{seed} {name}".encode()).digest()
+            return hashlib.sha256(os.fsencode(f"{seed} {name}")).digest()
 
         # Share of its class that ranks before a picture, so that each class gives its part.
         place = {
@@ -295,6 +305,8 @@ def _checked_share(validation_split, subset):
 
 def _listed(directory, labels, class_names, follow_links):
     """Returns {name of a label: paths}, in the order of the labels, or {None: paths}."""
+    if directory.is_file():
+        raise ValueError(f"{directory} must be a folder of pictures; received: a file.")
     if not directory.is_dir():
         raise FileNotFoundError(f"There is no folder {directory}.")
     if labels not in ("inferred", None):
@@ -307,10 +319,16 @@ def _listed(directory, labels, class_names, follow_links):
     folders = [name for name in by_folder if name is not None]
     if class_names is not None:
         names = [str(name) for name in class_names]
-        if labels is None or len(set(names)) < len(names) or set(names) - set(folders):
+        if labels is None or len(set(names)) < len(names):
             raise ValueError(
-                f"class_names must be different sub-folders of {directory} with pictures, and "
-                f"labels 'inferred'; received: {class_names!r}."
+                "class_names must be different names, with labels 'inferred'; received: "
+                f"{class_names!r} with labels {labels!r}."
+            )
+        missing = sorted(set(names) - set(folders))
+        if missing:
+            raise ValueError(
+                f"{directory} must have a sub-folder with pictures for each of the classes "
+                f"{', '.join(names)}; received: none for {', '.join(missing)}."
             )
         return {name: by_folder[name] for name in names}
     if labels is None or not folders:
@@ -326,17 +344,36 @@ def _listed(directory, labels, class_names, follow_links):
 
 
 def _paths(directory, follow_links):
-    """Returns all files with the suffix of a picture, sorted, except hidden ones."""
+    """Returns all files with the suffix of a picture, sorted.
+
+    Hidden files are left out, and the sheets of samples of runs and artifacts.
+    """
     suffixes = image_files.suffixes()
     found = []
     for parent, folders, names in os.walk(directory, followlinks=follow_links):
+        if parent != str(directory) and not OUTPUTS.isdisjoint(names):
+            folders.clear()
+            continue
         folders[:] = [name for name in folders if not name.startswith(".")]
+        if not follow_links:
+            _warn_of_links(parent, folders)
         found += [
             Path(parent, name)
             for name in names
             if not name.startswith(".") and os.path.splitext(name)[1].lower() in suffixes
         ]
     return sorted(found)
+
+
+def _warn_of_links(parent, folders):
+    for name in folders:
+        path = Path(parent, name)
+        if path.is_symlink():
+            warnings.warn(
+                f"The pictures in {path} are left out, because it is a link to a folder; "
+                "follow_links=True reads them.",
+                stacklevel=2,
+            )
 
 
 def _shape(headers, size, image_size, color_mode):

@@ -61,12 +61,11 @@ class DecodedLikelihood(Metric):
     def validate(self, model, data):
         """Validates that the likelihood of the model is Bernoulli, if it is known."""
         super().validate(model, data)
-        likelihood = getattr(model, "likelihood", None)  # Only Keras knows it.
-        if likelihood is not None and "nll_decoded" not in likelihood.evaluation_metrics:
+        likelihood = _other_likelihood(model)
+        if likelihood:
             raise ValueError(
                 "nll_decoded must be measured on a model with the likelihood 'bernoulli', because "
-                "it uses decoded images as means of Bernoulli pixels; received: "
-                f"{type(likelihood).__name__}."
+                f"it uses decoded images as means of Bernoulli pixels; received: {likelihood}."
             )
 
     def measure(self, model, data, *, samples=100, images=1000, progress=None):
@@ -102,6 +101,14 @@ class DecodedLikelihood(Metric):
             "the decoded images, limited to [1/512, 511/512]"
         )
         return _mean(log_likelihood, model, data, images, drawn, progress)
+
+
+def _other_likelihood(model) -> str | None:
+    """Returns the class of a model's likelihood if it is known and is not Bernoulli."""
+    likelihood = getattr(model, "likelihood", None)  # Only Keras knows it.
+    if likelihood is None or "nll_decoded" in likelihood.evaluation_metrics:
+        return None
+    return type(likelihood).__name__
 
 
 def _unknown_pixels(model):
@@ -145,11 +152,13 @@ def mean_over_images(log_likelihood, model, data: Splits, n, progress) -> dict:
 
 def _mean(log_likelihood, model, data: Splits, n, drawn, progress) -> dict:
     """Returns the result of ``mean_over_images`` and the protocol."""
-    pixels = (
-        "each image binarized once with seed 0"
-        if data.binarized
-        else "grey pixels as Bernoulli means"
-    )
+    likelihood = _other_likelihood(model)
+    if data.binarized:
+        pixels = "each image binarized once with seed 0"
+    elif likelihood:
+        pixels = f"likelihood {likelihood}"
+    else:
+        pixels = "grey pixels as Bernoulli means"
     return mean_over_images(log_likelihood, model, data, n, progress) | {
         "protocol": f"nats for each image{given_condition(model)}; {drawn}; {pixels}",
     }

@@ -7,8 +7,6 @@ from pathlib import Path
 
 from zoo.catalog import nearest
 
-FILE = "recipe.json"
-
 # Arguments of Muon (Jordan 2024, https://kellerjordan.github.io/posts/muon).
 MUON = {"weight_decay": None, "adam_weight_decay": None, "adam_lr_ratio": 0.5}
 MUON_OF_DCGAN = MUON | {"momentum": 0.5, "adam_beta_1": 0.5, "adam_lr_ratio": 0.05}

@@ -113,15 +113,20 @@ def pictures(model, signature: str, values: list) -> np.ndarray:
     for value in values:
         try:
             file = io.BytesIO(base64.b64decode(value["b64"], validate=True))
+        except (binascii.Error, TypeError, ValueError) as error:
+            raise Refused(
+                f"Each b64 must be a text in base64; received: {short(value['b64'])}."
+            ) from error
+        try:
             with image_files.opened(file, FORMATS) as picture:
                 fit.reduce(picture)
                 pixels += picture.width * picture.height
                 if pixels <= model.picture_pixels:
                     images.append(fit.fitted(picture))
-        except (binascii.Error, TypeError, ValueError) as error:
+        except ValueError as error:
             raise Refused(
-                f"Each b64 must be a picture in base64, one of {', '.join(FORMATS)}; received: "
-                f"{short(value['b64'])}."
+                f"Each b64 must be an undamaged picture, one of {', '.join(FORMATS)}; received: "
+                f"{short(value['b64'])}. {error}"
             ) from error
         if pixels > model.picture_pixels:
             raise Refused(

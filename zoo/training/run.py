@@ -7,7 +7,7 @@ from pathlib import Path
 
 import keras
 
-from zoo import evaluation, recipes
+from zoo import artifact, evaluation, recipes
 from zoo.catalog import DamagedFileError
 from zoo.models import keras_file
 from zoo.recipes import Recipe
@@ -31,7 +31,7 @@ class Run:
 
     def __init__(self, folder):
         self.folder = Path(folder)
-        self.recipe = self.folder / recipes.FILE
+        self.recipe = self.folder / artifact.RECIPE
         self.checkpoint = self.folder / "checkpoint.keras"
         self.best = self.folder / "best.keras"
         self.model = self.folder / "model.keras"

@@ -185,15 +185,30 @@ class Fit:
         height, width, channels = self.shape
         rotated = ImageOps.exif_transpose(picture)
         picture = _in_bytes(rotated, "L" if channels == 1 else "RGB")
-        resize = ImageOps.pad if self.pad else ImageOps.fit
+        resize = _padded if self.pad else ImageOps.fit
         method = Image.Resampling[self.interpolation.upper()]
         return np.asarray(resize(picture, (width, height), method)).reshape(self.shape)
+
+
+def _padded(picture, size, method):
+    """Scales a picture to a size (width, height) and pads it with black.
+
+    ``ImageOps.pad`` fails for a picture of which a side would be less than half a pixel.
+    """
+    scale = min(new / old for new, old in zip(size, picture.size))
+    inner = tuple(max(1, round(side * scale)) for side in picture.size)
+    padded = Image.new(picture.mode, size)
+    place = tuple(round((outer - side) / 2) for outer, side in zip(size, inner))
+    padded.paste(picture.resize(inner, method), place)
+    return padded
 
 
 def _in_bytes(picture, mode):
     """Converts a picture to grey levels or colours of 8 bits, without transparency."""
     if picture.mode.startswith("I") or picture.mode == "F":
         picture = Image.fromarray(_levels(np.asarray(picture)))
+    if picture.mode == "LAB":  # Pillow converts it to RGB only.
+        picture = picture.convert("RGB")
     if picture.has_transparency_data:
         picture = picture.convert("RGBA")
         white = Image.new("RGBA", picture.size, "white")
@@ -203,6 +218,8 @@ def _in_bytes(picture, mode):
 
 def _levels(values):
     """Scales grey levels of 16 bits, or floats in [0, 1] or [0, 255], to uint8."""
+    if not np.isfinite(values).all():
+        raise ValueError("Grey levels must be finite; received: NaN or infinity.")
     if values.dtype.kind == "f":
         values = values * 255 if values.max() <= 1 else values
     elif values.max() > 65535:
@@ -227,13 +244,16 @@ def opened(path, formats: tuple | None = None):
         FileNotFoundError: If there is no such file.
         ValueError: If the file is not a picture or is damaged.
     """
+    is_name = isinstance(path, (str, os.PathLike))
     try:
+        if is_name and Path(path).is_fifo():  # Opening it would wait for a writer.
+            raise ValueError("it is a named pipe")
         with Image.open(path, formats=formats) as picture:
             yield picture
     except FileNotFoundError:
         raise
     except Exception as error:  # Decoders of damaged files raise errors of many classes.
-        name = path if isinstance(path, (str, os.PathLike)) else "The file"
+        name = path if is_name else "The file"
         raise ValueError(f"{name} must be a picture that Pillow can read ({error}).") from error
 
 
