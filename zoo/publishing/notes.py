@@ -57,8 +57,7 @@ WEAKNESSES = {
     "gan_fashion_mnist": "Some images are speckled, mostly sandals, dark clothes and dresses, and "
     "most kinds of clothes are drawn with too little variety, see recall.",
     "dcgan_mnist": "About one digit in twelve is malformed.",
-    "dcgan_fashion_mnist": "Some bags and sandals are malformed, and one class is drawn too "
-    "rarely.",
+    "dcgan_fashion_mnist": "Some bags, sandals and printed shirts are malformed.",
     "cdcgan_mnist": "A few digits are malformed. A classifier that is fitted on its samples makes "
     "more errors than one that is fitted on the real images, see nearest_neighbor.",
     "cdcgan_fashion_mnist": "Similar classes, such as shirts and coats, are mixed up, see "
