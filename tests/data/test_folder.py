@@ -298,7 +298,8 @@ def test_the_sheets_of_a_run_or_an_artifact_are_no_pictures(name, pictures):
     samples.mkdir(parents=True)
     Image.fromarray(COLOUR).save(samples / "1.png")
     (samples.parent / name).write_text("{}")
-    source = data.folder(pictures)
+    with pytest.warns(UserWarning, match=f"mine are left out, because its file {name} is that"):
+        source = data.folder(pictures)
     assert len(source) == 20
     assert source.classes == ("cats", "dogs")
 

@@ -173,10 +173,10 @@ def described(
     strict: bool = False,
     **others,
 ) -> FolderSource:
-    """Makes the source of the training pictures that ``folder`` gives, without decoding them.
+    """Makes the source of the training pictures that ``folder`` gives, without keeping them.
 
-    Pictures that are damaged behind their header are still among them if there are more than
-    ``FEW``.
+    If there are more than ``FEW`` pictures, they are not decoded, and those that are damaged behind
+    their header are still among them.
 
     Args:
         directory: As in ``folder``.
@@ -351,7 +351,13 @@ def _paths(directory, follow_links):
     suffixes = image_files.suffixes()
     found = []
     for parent, folders, names in os.walk(directory, followlinks=follow_links):
-        if parent != str(directory) and not OUTPUTS.isdisjoint(names):
+        marks = sorted(OUTPUTS.intersection(names))
+        if marks and parent != str(directory):
+            warnings.warn(
+                f"The pictures in {parent} are left out, because its file {marks[0]} is that of a "
+                "run or an artifact.",
+                stacklevel=2,
+            )
             folders.clear()
             continue
         folders[:] = [name for name in folders if not name.startswith(".")]

@@ -65,7 +65,7 @@ def _directory(dataset):
 def described_training(
     dataset: str, split: str, data_dir: str | None = None, pictures: dict | None = None
 ) -> Source:
-    """Returns the source of the training images without decoding them.
+    """Returns the source of the training images without keeping them in memory.
 
     Its number of images, its shape and its classes can be read at once.
 
