@@ -70,6 +70,9 @@ ADVERSARIAL = {
 }
 FLOWS = {
     "glow": lambda: Glow(steps=(1, 1), filters=4, couplings=2, hidden=(8,)),
+    "glow_wavelet_label": lambda: Glow(
+        steps=(1, 1), filters=4, couplings=2, hidden=(8,), multiscale="wavelet", num_classes=10
+    ),
     "realnvp_label": lambda: RealNVP(
         scales=2,
         checkerboards=1,

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from keras import layers
-from scipy import integrate, stats
+from scipy import integrate, linalg, stats
 
 from zoo.models import bijections
 from zoo.models.bijections import (
@@ -20,6 +20,7 @@ from zoo.models.bijections import (
     Logit,
     Split,
     Squeeze,
+    Wavelet,
 )
 
 convolutional = partial(
@@ -44,6 +45,15 @@ def scales():
     )
 
 
+def wavelet():
+    """Returns two scales of a wavelet flow."""
+    averages = Chain([Flatten(), Coupling(dense)])
+    for _ in range(2):
+        details = [ActNorm(), Linear(), Coupling(convolutional), Flatten(), Coupling(dense)]
+        averages = Wavelet(averages, Chain(details))
+    return averages
+
+
 # {name: (bijection, shape, shape of the condition)}
 BIJECTIONS = {
     "logit": (lambda: Logit(0.01), (4, 4, 1), None),
@@ -53,6 +63,7 @@ BIJECTIONS = {
     "act_norm_vector": (ActNorm, (6,), None),
     "linear": (Linear, (4, 4, 5), None),
     "linear_vector": (Linear, (7,), None),
+    "linear_from_identity": (lambda: Linear(rotation=False), (7,), None),
     "coupling": (lambda: Coupling(convolutional), (4, 4, 3), None),
     "coupling_swapped": (lambda: Coupling(convolutional, swap=True), (4, 4, 3), VECTOR),
     "coupling_given_maps": (lambda: Coupling(convolutional), (4, 4, 4), MAPS),
@@ -65,6 +76,8 @@ BIJECTIONS = {
         None,
     ),
     "scales": (scales, (4, 4, 2), VECTOR),
+    "wavelet": (wavelet, (8, 4, 1), None),
+    "wavelet_of_colours": (wavelet, (4, 4, 3), VECTOR),
 }
 
 
@@ -130,6 +143,19 @@ def test_the_first_matrix_of_a_linear_map_is_a_rotation():
     matrix = linear.forward(tf.eye(6)).numpy()
     np.testing.assert_allclose(matrix @ matrix.T, np.eye(6), atol=1e-6)
     np.testing.assert_allclose(linear.log_det(tf.zeros((1, 6))), 0, atol=1e-6)
+    linear = Linear(rotation=False)
+    linear.build_for((6,))
+    np.testing.assert_array_equal(linear.forward(tf.eye(6)), np.eye(6))
+
+
+def test_a_wavelet_scale_is_the_haar_transform():
+    bijection = Wavelet(Flatten(), Flatten())
+    bijection.build_for((2, 2, 1))
+    x = np.random.default_rng(0).standard_normal((3, 4))
+    y = bijection.forward(tf.constant(x.reshape(3, 2, 2, 1), tf.float32))
+    # The rows are the average and the differences of columns, of rows and of diagonals.
+    matrix = linalg.hadamard(4) / [[4], [2], [2], [2]]
+    np.testing.assert_allclose(y, x @ matrix.T, atol=1e-6)
 
 
 def test_act_norm_starts_with_normalized_channels():
@@ -206,6 +232,7 @@ def test_a_fitted_flow_has_the_density_of_the_data():
     [
         (Squeeze(), (5, 4, 1), "even for a squeeze; received: (5, 4, 1)"),
         (Coupling(convolutional), (4, 4, 1), "at least 2 channels; received: (4, 4, 1)"),
+        (Wavelet(Flatten(), Flatten()), (4, 5, 1), "even for a squeeze; received: (4, 5, 1)"),
         (Split(Flatten()), (4, 4, 3), "even number of channels; received: (4, 4, 3)"),
     ],
 )

@@ -21,6 +21,9 @@ from zoo.models.layers import halves
 # no step of the training can make the map singular.
 LOG_SCALE = 2.0
 
+# Signs of the pixels of a 2x2 cell, row by row, in the three differences of the Haar transform.
+HAAR = ((1, 1, 1), (-1, 1, -1), (1, -1, -1), (-1, -1, 1))
+
 
 def sum_of_row(values):
     """Computes the sum of each row over all axes but the first, ``(n,)``."""
@@ -237,14 +240,24 @@ class Linear(Bijection):
 
     W = P L (U + diag(σ exp(s))), equation 10 of the paper: P is a fixed permutation, L a lower
     triangular matrix with ones on the diagonal, U strictly upper triangular, and σ fixed signs.
-    The first W is a random rotation.
+
+    Args:
+        rotation: bool. Whether the first W is a random rotation, as in the paper, or the identity.
+            The inverse of a large matrix has smaller rounding errors near the identity, and flows
+            of vectors learn faster from it. Defaults to True.
     """
+
+    def __init__(self, rotation=True, **kwargs):
+        super().__init__(**kwargs)
+        self.rotation = rotation
 
     def build_for(self, shape, condition_shape=None):
         """Creates the factors of W ``(channels, channels)``."""
         size = shape[-1]
-        rotation, _ = np.linalg.qr(ops.convert_to_numpy(keras.random.normal((size, size))))
-        packed, permutation = tf.linalg.lu(rotation)
+        matrix = np.eye(size, dtype="float32")
+        if self.rotation:
+            matrix, _ = np.linalg.qr(ops.convert_to_numpy(keras.random.normal((size, size))))
+        packed, permutation = tf.linalg.lu(matrix)
         packed, diagonal = packed.numpy(), np.diag(packed.numpy())
         parts = {
             "permutation": np.eye(size)[:, permutation.numpy()],
@@ -423,6 +436,87 @@ class Split(Bijection):
     def _joined(self, x, y):
         other = ops.reshape(x[..., self.half[-1] :], (-1, math.prod(self.half)))
         return ops.concatenate([y, other], axis=-1)
+
+
+class Wavelet(Bijection):
+    """Scale of a wavelet flow: the averages of 2x2 cells, and their differences given the averages.
+
+    The Haar transform turns the four pixels of a cell into their average and three differences
+    (Yu et al. 2020).
+
+    Args:
+        rest: Bijection from the averages (height / 2, width / 2, channels) to vectors.
+        details: Bijection from the differences (height / 2, width / 2, 3 channels) to vectors. Its
+            condition is an image of the averages, to whose channels those of a vector are added.
+
+    Reference:
+        Yu, Derpanis & Brubaker 2020, "Wavelet Flow: Fast Training of High Resolution Normalizing
+        Flows", https://arxiv.org/abs/2010.13821
+    """
+
+    def __init__(self, rest, details, **kwargs):
+        super().__init__(**kwargs)
+        self.rest, self.details = rest, details
+        self.squeeze = Squeeze()
+
+    def build_for(self, shape, condition_shape=None):
+        """Builds both bijections. The result is a vector.
+
+        Raises:
+            ValueError: If the height or the width is odd.
+        """
+        height, width, channels = self.squeeze.build_for(shape)
+        self.channels = channels // 4
+        given = self.channels + sum(condition_shape or ())
+        (self.size,) = self.rest.build_for((height, width, self.channels), condition_shape)
+        (others,) = self.details.build_for(
+            (height, width, 3 * self.channels), (height, width, given)
+        )
+        return super().build_for((self.size + others,), condition_shape)
+
+    def forward_and_log_det(self, x, condition=None, training=False):
+        """Computes the vectors of the averages and of the differences."""
+        averages, differences = self._transformed(x)
+        first, of_rest = self.rest.forward_and_log_det(averages, condition, training)
+        second, of_details = self.details.forward_and_log_det(
+            differences, _with_channels(averages, condition), training
+        )
+        # The average is half of what an orthonormal transform gives.
+        constant = number_of_row(x, -math.log(2) * math.prod(averages.shape[1:]))
+        return ops.concatenate([first, second], axis=-1), of_rest + of_details + constant
+
+    def inverse(self, y, condition=None):
+        """Computes the averages, then the differences given them, and then the pixels."""
+        averages = self.rest.inverse(y[:, : self.size], condition)
+        differences = self.details.inverse(y[:, self.size :], _with_channels(averages, condition))
+        signed = ops.split(differences / 2, 3, axis=-1)
+        pixels = [averages + _signed_sum(signed, signs) for signs in HAAR]
+        return self.squeeze.inverse(ops.concatenate(pixels, axis=-1))
+
+    def initialize(self, x, condition=None):
+        """Initializes both bijections."""
+        averages, differences = self._transformed(x)
+        first = self.rest.initialize(averages, condition)
+        second = self.details.initialize(differences, _with_channels(averages, condition))
+        return ops.concatenate([first, second], axis=-1)
+
+    def _transformed(self, x):
+        """Returns the averages and the differences of the cells."""
+        pixels = ops.split(self.squeeze.forward(x), 4, axis=-1)
+        differences = [_signed_sum(pixels, signs) / 2 for signs in zip(*HAAR, strict=True)]
+        return sum(pixels) / 4, ops.concatenate(differences, axis=-1)
+
+
+def _signed_sum(values, signs):
+    return sum(value if sign > 0 else -value for value, sign in zip(values, signs, strict=True))
+
+
+def _with_channels(images, condition):
+    """Appends a vector, ``(n, size)`` or None, to the channels of each pixel."""
+    if condition is None:
+        return images
+    maps = ops.zeros_like(images[..., :1]) + condition[:, None, None, :]
+    return ops.concatenate([images, maps], axis=-1)
 
 
 def affine(network, unchanged, condition, training):

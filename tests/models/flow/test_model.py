@@ -162,6 +162,10 @@ def test_a_temperature_must_be_a_positive_number(temperature):
             "the shape (2, 2, 4)",
         ),
         (lambda: RealNVP(scales=0), "scales must be an integer of at least 1; received: 0"),
+        (
+            lambda: Glow(multiscale="haar"),
+            "multiscale must be one of 'split', 'wavelet'; received: 'haar'.",
+        ),
         (lambda: Glow(dequantization="normal"), "dequantization must be one of 'uniform'"),
     ],
 )

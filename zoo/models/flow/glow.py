@@ -18,6 +18,11 @@ class Glow(FlowModel):
     and half of the channels is split off, except at the last scale. Dense couplings of the vector
     that is left are not in the paper. They see the whole image at once, unlike the convolutions.
 
+    With ``multiscale="wavelet"``, a scale is split by the Haar transform instead (Yu et al. 2020).
+    The averages of 2x2 cells go on, and the steps map the differences of the four pixels, given
+    the averages, to noise. The dense couplings then see a small version of the image, so that the
+    model learns the shape of the whole before its details.
+
     Args:
         image_shape: tuple. (height, width, channels) of the images, which are float32 in [0, 1].
             Height and width must be multiples of 2 to the number of scales. Defaults to
@@ -28,6 +33,7 @@ class Glow(FlowModel):
         couplings: int. Number of dense couplings, which may be 0. Defaults to 4.
         hidden: tuple of int. Sizes of the hidden layers of their networks. Defaults to (256, 256).
         alpha: float. As in ``zoo.models.bijections.Logit``. Defaults to 1e-5.
+        multiscale: str. "split" or "wavelet". Defaults to "split".
         **settings: ``num_classes``, ``dequantization``, ``seed`` and ``name`` as in
             ``zoo.models.flow.model.FlowModel``.
 
@@ -41,6 +47,8 @@ class Glow(FlowModel):
     Reference:
         Kingma & Dhariwal 2018, "Glow: Generative Flow with Invertible 1x1 Convolutions",
         https://arxiv.org/abs/1807.03039
+        Yu, Derpanis & Brubaker 2020, "Wavelet Flow: Fast Training of High Resolution Normalizing
+        Flows", https://arxiv.org/abs/2010.13821
     """
 
     def __init__(
@@ -52,6 +60,7 @@ class Glow(FlowModel):
         couplings=4,
         hidden=(256, 256),
         alpha=1e-5,
+        multiscale="split",
         **settings,
     ):
         # Layers
@@ -61,11 +70,14 @@ class Glow(FlowModel):
         filters = validation.positive_ints(filters, "filters", len(steps))
         couplings = validation.positive_int(couplings, "couplings") if couplings != 0 else 0
         hidden = validation.positive_ints(hidden, "hidden")
+        if multiscale not in MULTISCALE:
+            raise ValueError(
+                f"multiscale must be one of {', '.join(map(repr, MULTISCALE))}; "
+                f"received: {multiscale!r}."
+            )
 
         # Bijection
-        network = functools.partial(bijections.dense_network, hidden, "relu")
-        dense = [bijections.Coupling(network, swap=i % 2 == 1) for i in range(couplings)]
-        scales = _scales(steps, filters, dense)
+        scales = MULTISCALE[multiscale](steps, filters, couplings, hidden)
         bijection = bijections.Chain([bijections.Logit(alpha), scales])
 
         # Training
@@ -73,7 +85,7 @@ class Glow(FlowModel):
 
         # Configuration
         self.steps, self.filters, self.alpha = steps, filters, alpha
-        self.couplings, self.hidden = couplings, hidden
+        self.couplings, self.hidden, self.multiscale = couplings, hidden, multiscale
 
     def get_config(self):
         """Returns the configuration of ``FlowModel`` and the sizes of the networks."""
@@ -83,18 +95,18 @@ class Glow(FlowModel):
             "couplings": self.couplings,
             "hidden": self.hidden,
             "alpha": self.alpha,
+            "multiscale": self.multiscale,
         }
 
 
-def _scales(steps, filters, dense):
-    """Returns the bijection of all scales, which is composed from the last to the first."""
+def _split(steps, filters, couplings, hidden):
+    """Returns the bijection of the paper, which is composed from the last scale to the first."""
+    network = functools.partial(bijections.dense_network, hidden, "relu")
+    dense = [bijections.Coupling(network, swap=i % 2 == 1) for i in range(couplings)]
     rest = bijections.Chain([bijections.Flatten(), *dense])
     for i in reversed(range(len(steps))):
-        hidden = functools.partial(_hidden, filters[i])
-        network = functools.partial(bijections.convolutional_network, filters[i], hidden)
-        scale = [bijections.Squeeze()]
-        for _ in range(steps[i]):
-            scale += [bijections.ActNorm(), bijections.Linear(), bijections.Coupling(network)]
+        network = _convolutional(filters[i])
+        scale = [bijections.Squeeze(), *_steps(steps[i], network)]
         if i < len(steps) - 1:
             scale += [bijections.Coupling(network), bijections.Split(rest)]
         else:
@@ -103,6 +115,47 @@ def _scales(steps, filters, dense):
     return rest
 
 
+def _wavelet(steps, filters, couplings, hidden):
+    """Returns the bijection of averages and differences, from the last scale to the first."""
+    network = functools.partial(bijections.dense_network, hidden, "silu")
+    dense = [
+        bijection
+        for i in range(couplings)
+        for bijection in (
+            bijections.Coupling(network, swap=i % 2 == 1),
+            bijections.Linear(rotation=False),
+        )
+    ]
+    rest = bijections.Chain([bijections.Flatten(), *dense])
+    for i in reversed(range(len(steps))):
+        details = [*_steps(steps[i], _convolutional(filters[i])), bijections.Flatten()]
+        rest = bijections.Wavelet(rest, bijections.Chain(details))
+    return bijections.Chain([bijections.ActNorm(), rest])
+
+
+MULTISCALE = {"split": _split, "wavelet": _wavelet}
+
+
+def _steps(count, network):
+    """Returns steps of the three bijections (figure 2a of the paper)."""
+    return [
+        bijection
+        for _ in range(count)
+        for bijection in (
+            bijections.ActNorm(),
+            bijections.Linear(),
+            bijections.Coupling(network),
+        )
+    ]
+
+
+def _convolutional(filters):
+    """Returns the network of the couplings of images, with a hidden 1x1 layer (section 5)."""
+    return functools.partial(
+        bijections.convolutional_network, filters, functools.partial(_hidden, filters)
+    )
+
+
 def _hidden(filters, h):
-    """Applies the hidden layer of a coupling's network, a 1x1 convolution (section 5)."""
+    """Applies the hidden layer of a coupling's network, a 1x1 convolution."""
     return layers.Conv2D(filters, 1)(layers.Activation("relu")(h))
