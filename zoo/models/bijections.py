@@ -243,8 +243,7 @@ class Linear(Bijection):
 
     Args:
         rotation: bool. Whether the first W is a random rotation, as in the paper, or the identity.
-            The inverse of a large matrix has smaller rounding errors near the identity, and flows
-            of vectors learn faster from it. Defaults to True.
+            The inverse of a large random rotation has larger rounding errors. Defaults to True.
     """
 
     def __init__(self, rotation=True, **kwargs):

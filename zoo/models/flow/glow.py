@@ -20,8 +20,8 @@ class Glow(FlowModel):
 
     With ``multiscale="wavelet"``, a scale is split by the Haar transform instead (Yu et al. 2020).
     The averages of 2x2 cells go on, and the steps map the differences of the four pixels, given
-    the averages, to noise. The dense couplings then see a small version of the image, so that the
-    model learns the shape of the whole before its details.
+    the averages, to noise. The dense couplings then see a small version of the image, and a
+    sample is drawn from the shape of the whole to its details.
 
     Args:
         image_shape: tuple. (height, width, channels) of the images, which are float32 in [0, 1].
