@@ -600,6 +600,9 @@ def test_constructors_check_their_arguments(arguments, sentence):
         ({"num_classes": 0}, "num_classes must be an integer of at least 1"),
         ({"num_classes": 10, "condition_at": (0, 0)}, "condition_at must be the"),
         ({"condition_shape": (14, 14, 1), "condition_at": (20, 0)}, "condition_at must be the"),
+        ({"condition_shape": (14, 14, 1), "condition_at": 14}, "condition_at must be the"),
+        ({"condition_shape": ()}, "condition_shape must be a tuple of one or more integers"),
+        ({"image_shape": (28, 28), "num_classes": 10}, "image_shape must be"),
     ],
 )
 def test_a_cvae_has_one_condition(arguments, sentence):

@@ -1,6 +1,7 @@
 """Tests of training by recipe: the run directory, resuming, and refused arguments."""
 
 import re
+import time
 from dataclasses import replace
 
 import keras
@@ -11,7 +12,7 @@ from tests.conftest import FIXTURE
 from zoo import evaluation, recipes, training
 from zoo.catalog import DamagedFileError
 from zoo.models import VAE
-from zoo.training import trainer
+from zoo.training import timing, trainer
 from zoo.training.schedules import Cycles
 
 
@@ -143,7 +144,14 @@ def test_an_interrupted_extension_does_not_leave_the_shorter_model(tmp_path, mon
         ({"metrics": {"bogus": {}}}, "metrics has no metric 'bogus'"),
         ({"metrics": {"nll": {"samples": "x"}}}, "metrics.nll.samples must be an integer"),
         ({"cycles": [[1, 0.1, {"importance_samples": 0.5}]]}, "cycles must be arguments of CVAE"),
-        ({"cycles": [[1, 0.1, {"nothing": 1}]]}, "cycles must change arguments of CVAE"),
+        (
+            {"cycles": [[1, 0.1, {"nothing": 1}]]},
+            "cycles must change only beta, importance_samples of CVAE; received: 'nothing'",
+        ),
+        (
+            {"cycles": [[1, 0.1, {"latent_dim": 5}]]},
+            "cycles must change only beta, .* 'latent_dim'",
+        ),
         ({"model": {"beta": "x", "num_classes": 10}}, "model must be arguments of CVAE .beta"),
         ({"optimizer": "Adm"}, "optimizer must be an optimizer of Keras; received: 'Adm'"),
         ({"optimizer_arguments": {"beta": 1}}, "optimizer_arguments must be arguments of Muon"),
@@ -195,6 +203,48 @@ def test_a_run_is_not_resumed_with_another_setting_and_the_setting_is_named(
     training.Run(tmp_path).write_recipe(SMALL)
     with pytest.raises(ValueError, match=sentence.format(tmp_path)):
         training.train(replace(SMALL, **change), tmp_path, resume=True, data_dir=FIXTURE, verbose=0)
+
+
+def test_each_cycle_of_the_discriminator_has_its_own_number_of_updates():
+    recipe = replace(
+        shrunk("dcgan_mnist"), cycles=[[2, 0.01, {}], [1, 0.002, {"discriminator_steps": 4}]]
+    )
+    model = trainer.build(recipe, steps=10)
+    for steps in (1, 4):  # The model of a checkpoint is in any of the cycles.
+        model.discriminator_steps = steps
+        schedules = trainer.schedules(recipe, model, steps=10)
+        assert schedules["discriminator_optimizer"].cycles == [[20, 0.01], [40, 0.002]]
+        assert schedules["generator_optimizer"].cycles == [[20, 0.01], [10, 0.002]]
+        assert model.discriminator_steps == 1
+
+
+def test_a_resumed_run_has_no_limit_of_the_time(tmp_path):
+    training.Run(tmp_path).write_recipe(SMALL)
+    limit = timing.Limit(1, time.monotonic())
+    with pytest.raises(ValueError, match="limit must be None to resume a run"):
+        training.train(SMALL, tmp_path, resume=True, limit=limit, data_dir=FIXTURE)
+
+
+class TimeIsUp(keras.callbacks.Callback):
+    """Ends a training after its first epoch."""
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.model.stop_training = True
+
+
+def test_a_run_whose_time_is_up_before_the_first_measurement_keeps_its_weights(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(keras.callbacks, "TensorBoard", lambda *_, **__: TimeIsUp())
+    recipe = shrunk("cdcgan_mnist")
+    recipe = replace(recipe, best=recipe.best | {"every": 2}, cycles=[[3, 0.01, {}]])
+    trained = training.train(recipe, tmp_path, data_dir=FIXTURE, verbose=0)
+    run = training.Run(tmp_path)
+    assert not run.best.exists()
+    assert run.read_recipe().epochs == 1
+    last = keras.saving.load_model(run.checkpoint)
+    for one, two in zip(trained.get_weights(), last.get_weights()):
+        np.testing.assert_array_equal(one, two)
 
 
 def test_a_run_is_extended_and_never_shortened():

@@ -11,6 +11,17 @@ def short(value) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
+def count(given, name: str) -> int:
+    """Validates a number of parts, which may be 0.
+
+    Raises:
+        ValueError: If the value is not an integer of at least 0.
+    """
+    if isinstance(given, bool) or not isinstance(given, (int, np.integer)) or given < 0:
+        raise ValueError(f"{name} must be an integer of at least 0; received: {short(given)}.")
+    return int(given)
+
+
 def positive_int(given, name: str = "n") -> int:
     """Validates a positive integer.
 
@@ -34,13 +45,16 @@ def positive_number(given, name: str) -> float:
     return float(given)
 
 
-def positive_ints(given, name: str, length: int | None = None) -> tuple[int, ...]:
+def positive_ints(
+    given, name: str, length: int | None = None, *, least: int = 0
+) -> tuple[int, ...]:
     """Validates a sequence of positive integers.
 
     Args:
         given: Value to validate.
         name: Name of the argument, for the error.
         length: Required length, or None for any length.
+        least: Smallest length.
 
     Raises:
         ValueError: If the value is not such a sequence.
@@ -49,8 +63,9 @@ def positive_ints(given, name: str, length: int | None = None) -> tuple[int, ...
         isinstance(given, str)
         or not hasattr(given, "__iter__")
         or (length and len(given) != length)
+        or (least and len(given) < least)
     ):
-        sizes = f"{length} integers" if length else "integers"
+        sizes = f"{length} integers" if length else "one or more integers" if least else "integers"
         raise ValueError(f"{name} must be a tuple of {sizes}; received: {short(given)}.")
     return tuple(positive_int(size, f"Each element of {name}") for size in given)
 

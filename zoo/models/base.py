@@ -43,12 +43,15 @@ class ImageModel(methods.Conditional, keras.Model):
         given_networks: {argument: network or None} of the networks that a user may give to the
             constructor; empty by default.
         has_int8: Whether an artifact has an int8 file.
+        cycle_arguments: Names of the constructor's arguments that a training step reads, so that
+            a cycle of a recipe can change them.
     """
 
     call_signature: str
     default_signature: str
     tags: tuple = ()
     has_int8 = False
+    cycle_arguments: tuple = ()
     given_networks: dict
 
     def __init__(
@@ -281,7 +284,7 @@ class ImageModel(methods.Conditional, keras.Model):
         """
         arguments = _arguments(keras.Model.fit, self, args, kwargs)
         given = batches.for_training(self, arguments)
-        given.update(self._validated(given))
+        given.update(self._validated_for_training(given))
         given.update(batches.on_replicas(self, arguments))
         self._run_single_steps_on_replicas()
         if given.get("validation_data") is not None:
@@ -325,7 +328,7 @@ class ImageModel(methods.Conditional, keras.Model):
         Raises:
             ValueError: As ``fit``.
         """
-        self._validated(
+        self._validated_for_training(
             {"x": x, "y": y, "sample_weight": sample_weight, "class_weight": class_weight}
         )
         self.build_optimizers()
@@ -360,6 +363,10 @@ class ImageModel(methods.Conditional, keras.Model):
         if checked["y"] is None:
             return given["validation_data"]
         return tuple(part for part in checked.values() if part is not None)
+
+    def _validated_for_training(self, given) -> dict:
+        """Validates the data that a model is trained on; a model may also initialize from them."""
+        return self._validated(given)
 
     def _validated(self, given) -> dict:
         """Validates the first batch of ``fit``'s arguments and returns x, y and sample_weight."""

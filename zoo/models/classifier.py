@@ -48,6 +48,7 @@ class Classifier(methods.Classifies, ImageModel):
     call_signature = "classify"
     default_signature = "classify"
     tags = ("classifier",)
+    cycle_arguments = ("shift", "mirror")
 
     def __init__(
         self,

@@ -49,9 +49,7 @@ class OneHot(layers.Layer):
 
     def call(self, labels):
         """Encodes labels."""
-        # TensorFlow Lite's int8 quantizer gives the result of one_hot a wrong scale. The scale of
-        # the result of gather is correct.
-        return tf.gather(tf.eye(self.num_classes, dtype=self.compute_dtype), labels)
+        return one_hot(labels, self.num_classes, self.compute_dtype)
 
     def get_config(self):
         """Returns the arguments of the constructor."""
@@ -79,10 +77,16 @@ class OneHots(layers.Layer):
         return super().get_config() | {"sizes": self.sizes}
 
 
+def one_hot(labels, size, dtype):
+    """Encodes int labels ``(n,)`` as the layer ``OneHot`` does."""
+    # TensorFlow Lite's int8 quantizer gives the result of tf.one_hot a wrong scale. The scale of
+    # the result of gather is correct.
+    return tf.gather(tf.eye(size, dtype=dtype), labels)
+
+
 def one_hots(values, sizes, dtype):
     """Encodes the values of k attributes, int ``(n, k)``, as the layer ``OneHots`` does."""
-    # gather is used instead of one_hot for the same reason as in the layer OneHot.
-    columns = [tf.gather(tf.eye(size, dtype=dtype), values[:, i]) for i, size in enumerate(sizes)]
+    columns = [one_hot(values[:, i], size, dtype) for i, size in enumerate(sizes)]
     return tf.concat(columns, axis=-1)
 
 
@@ -166,8 +170,8 @@ class SpectralConv2D(layers.Conv2D):
             self.u.assign(u)
         sigma = ops.sum(ops.matmul(v, matrix) * u)
         kernel = ops.cast(self.kernel / sigma, x.dtype)
-        x = ops.conv(x, kernel, strides=list(self.strides), padding=self.padding)
-        return x + ops.cast(self.bias, x.dtype) if self.use_bias else x
+        x = self.convolution_op(x, kernel)
+        return self.activation(x + ops.cast(self.bias, x.dtype) if self.use_bias else x)
 
     # A convolution of Keras saves its kernel and bias, but not u.
     def save_own_variables(self, store):
@@ -236,7 +240,8 @@ class Conv2DTranspose(layers.Conv2DTranspose):
         grid: tuple of int. (height, width) of the output. Each is at most the stride times the
             input's size, and more than that minus the stride.
         **kwargs: ``strides``, ``use_bias``, ``kernel_initializer`` and the others of
-            ``keras.layers.Conv2DTranspose``, except ``padding``.
+            ``keras.layers.Conv2DTranspose``, except ``padding``, ``output_padding`` and
+            ``dilation_rate``.
     """
 
     def __init__(self, filters, kernel_size, grid, **kwargs):
@@ -273,7 +278,7 @@ class Conv2DTranspose(layers.Conv2DTranspose):
         x = ops.reshape(x, (-1, rows * strides[0], columns * strides[1], filters))
         top, left = (first % stride for first, stride in zip(front, strides))
         x = x[:, top : top + height, left : left + width]
-        return x + self.bias if self.use_bias else x
+        return self.activation(x + self.bias if self.use_bias else x)
 
     def compute_output_shape(self, shape):
         """Returns the shape of the output for an input shape."""

@@ -106,11 +106,17 @@ def _optimizer(recipe):
 
 
 def schedules(recipe: Recipe, model, steps: int) -> dict:
-    """Returns {optimizer's name: schedule} of the learning rate of each optimizer of a model."""
-    return {
-        name: Cycles([[epochs * steps * updates, rate] for epochs, rate, _ in recipe.cycles])
-        for name, (updates, _) in model.optimizers().items()
-    }
+    """Returns {optimizer's name: schedule} of the learning rate of each optimizer of a model.
+
+    An optimizer may have more updates than one in a step, and another number in each cycle.
+    """
+    cycles = {name: [] for name in model.optimizers()}
+    for epochs, rate, changes in recipe.cycles:
+        _assign(model, _outside_cycles(recipe) | changes)
+        for name, (updates, _) in model.optimizers().items():
+            cycles[name].append([epochs * steps * updates, rate])
+    _assign(model, _outside_cycles(recipe))
+    return {name: Cycles(of_optimizer) for name, of_optimizer in cycles.items()}
 
 
 def extended(recipe: Recipe, epochs: int) -> Recipe:
@@ -182,6 +188,8 @@ def train(
             f"{run.folder} holds a run: continue it with --resume, or name another --run-dir."
         )
     replicas.size_of_each(recipe.batch_size, strategy.num_replicas_in_sync)
+    if limit is not None and resume:
+        raise ValueError("limit must be None to resume a run, whose number of steps is given.")
     if limit is not None and len(strategies.workers(strategy)) > 1:
         raise ValueError("limit must be None for several workers, whose clocks differ.")
     with policy_scope(recipe.precision), _own(run, strategy) as run, plain_worker_errors():
@@ -222,9 +230,7 @@ class Training:
     def __init__(self, recipe: Recipe, run: Run, data_dir, start, limit, strategy, verbose):
         self.run, self.start, self.limit = run, start, limit
         self.strategy, self.verbose = strategy, verbose
-        # The values outside the cycles that change them.
-        changed = {name for _, _, changes in recipe.cycles for name in changes}
-        self.defaults = {name: _argument(recipe, name) for name in changed}
+        self.outside_cycles = _outside_cycles(recipe)
         for _, _, changes in recipe.cycles:
             _validate_model(recipe, changes)
         evaluation.check(recipe.metrics)
@@ -286,16 +292,17 @@ class Training:
         for epochs, _, changes in self.recipe.cycles:
             end += epochs
             if done < end:
-                _set(model, self.defaults | changes)
+                _set(model, self.outside_cycles | changes)
                 self._fit(model, done, end)
                 done = model.steps_done // self.steps
             if done < end:  # The time was up.
                 self.recipe = timing.cut(self.recipe, done)
                 self.run.write_recipe(self.recipe)
                 break
-        if self.recipe.best:
+        # Without a measurement, the time was up before the first one.
+        if self.recipe.best and self.run.best.exists():
             model = keras.saving.load_model(self.run.best)
-        _set(model, self.defaults)
+        _set(model, self.outside_cycles)
         trained = model.in_float32()
         trained.compiled = False  # A loaded model is compiled with the default optimizers.
         self.run.save(trained, self.run.model)
@@ -381,25 +388,40 @@ def _validate_model(recipe, changes):
         ) from error
 
 
-def _argument(recipe, name):
-    """Returns a recipe's value of a constructor's argument, or the default.
+def _outside_cycles(recipe) -> dict:
+    """Returns the values, outside the cycles that change them, of a model's arguments.
 
     Raises:
-        ValueError: If the family has no such argument.
+        ValueError: If a cycle changes another argument than those that a training step reads.
     """
-    arguments = {}
-    for parent in reversed(family_of(recipe).__mro__):
+    changed = {name for _, _, changes in recipe.cycles for name in changes}
+    return {name: _argument(recipe, name) for name in changed}
+
+
+def _argument(recipe, name):
+    """Returns a recipe's value of an argument that a cycle may change, or the default.
+
+    Raises:
+        ValueError: If no cycle may change the argument.
+    """
+    family, arguments = family_of(recipe), {}
+    if name not in family.cycle_arguments:
+        allowed = ", ".join(family.cycle_arguments) or "no argument"
+        raise ValueError(
+            f"cycles must change only {allowed} of {recipe.family}; received: {name!r}"
+            f"{nearest(name, family.cycle_arguments)}."
+        )
+    for parent in reversed(family.__mro__):
         if issubclass(parent, ImageModel):
             arguments |= inspect.signature(parent.__init__).parameters
-    if name not in arguments:
-        raise ValueError(
-            f"cycles must change arguments of {recipe.family}; received: {name!r}"
-            f"{nearest(name, arguments)}."
-        )
     return recipe.model.get(name, arguments[name].default)
 
 
-def _set(model, attributes):
+def _assign(model, attributes):
     for name, value in attributes.items():
         setattr(model, name, value)
+
+
+def _set(model, attributes):
+    _assign(model, attributes)
     model.make_train_function(force=True)  # Keras has traced the step with the old values.

@@ -417,12 +417,12 @@ def test_maxout_is_the_largest_of_its_affine_maps(rng):
 def test_the_transposed_convolution_is_keras_s_in_training_and_out_of_it(kernel, strides, rng):
     x = rng.standard_normal((2, 5, 3, 6), dtype="float32")
     keras_s = layers.Conv2DTranspose(
-        7, kernel, strides=strides, padding="same", bias_initializer="normal"
+        7, kernel, strides=strides, padding="same", activation="relu", bias_initializer="normal"
     )
     full = keras_s(x)
     for crop in {0, min(keras_s.strides) - 1}:
         grid = [side - crop for side in full.shape[1:3]]
-        layer = Conv2DTranspose(7, kernel, grid, strides=strides)
+        layer = Conv2DTranspose(7, kernel, grid, strides=strides, activation="relu")
         layer = keras.layers.deserialize(keras.layers.serialize(layer))
         layer.build(x.shape)
         layer.set_weights(keras_s.get_weights())

@@ -172,13 +172,14 @@ def test_an_objective_is_a_name_a_config_or_an_object():
 
 
 def test_a_spectral_convolution_has_a_kernel_of_norm_one(rng):
-    layer = SpectralConv2D(5, 3, strides=2, padding="same")
+    settings = {"padding": "same", "dilation_rate": 2, "activation": "relu"}
+    layer = SpectralConv2D(5, 3, **settings)
     x = rng.standard_normal((4, 6, 6, 2), dtype="float32")
     for _ in range(200):
         y = layer(x, training=True)
     kernel = layer.kernel.numpy()
     largest = np.linalg.svd(kernel.reshape(-1, 5))[1][0]
-    plain = layers.Conv2D(5, 3, strides=2, padding="same")
+    plain = layers.Conv2D(5, 3, **settings)
     plain.build(x.shape)
     plain.set_weights([kernel / largest, layer.bias.numpy()])
     np.testing.assert_allclose(y, plain(x), atol=1e-4)

@@ -139,6 +139,38 @@ def test_fit_and_adapt_initialize_from_data(digits):
         assert 0.5 < z.std() < 2
 
 
+def test_only_training_data_initialize(digits):
+    images = digits[0][:20]
+    model = Glow(steps=(1,), filters=4, couplings=0)
+    model.evaluate(images, verbose=0)
+    model.test_on_batch(images)
+    assert not bool(model.initialized.numpy())
+    weights = []
+    for validation in (None, images / 2):
+        keras.utils.set_random_seed(0)
+        model = Glow(steps=(1,), filters=4, couplings=0)
+        # Batches of a generator are not read before training starts, so that nothing initializes.
+        given = ((images,) for _ in range(2))
+        model.fit(given, steps_per_epoch=2, validation_data=validation, epochs=1, verbose=0)
+        assert not bool(model.initialized.numpy())
+        weights.append(model.get_weights())
+    for one, two in zip(*weights):
+        np.testing.assert_array_equal(one, two)
+
+
+def test_adapt_reads_images_of_all_classes():
+    """The images of a folder come class by class."""
+    images = np.concatenate([np.zeros((300, 4, 4, 1)), np.ones((300, 4, 4, 1))]).astype("float32")
+    labels = np.repeat([0, 1], 300)
+    model = Glow((4, 4, 1), steps=(1,), filters=4, couplings=0, num_classes=2, alpha=0.01)
+    model.adapt((images, labels))
+    # The first normalization shifts by the mean of ± logit(0.01), not by that of one class.
+    shift = model.bijection.steps[1].steps[1].bias.numpy()
+    assert np.abs(shift).max() < 1
+    with pytest.raises(ValueError, match="The data must have labels from 0 to 1"):
+        model.adapt(images)
+
+
 def test_a_low_temperature_gives_less_varied_images(model):
     usual, less = (model.sample(20, seed=0, temperature=t) for t in (1.0, 0.1))
     assert less.std(axis=0).mean() < usual.std(axis=0).mean()
@@ -162,6 +194,16 @@ def test_a_temperature_must_be_a_positive_number(temperature):
             "the shape (2, 2, 4)",
         ),
         (lambda: RealNVP(scales=0), "scales must be an integer of at least 1; received: 0"),
+        (lambda: RealNVP(blocks=-1), "blocks must be an integer of at least 0; received: -1"),
+        (lambda: Glow(couplings=1.5), "couplings must be an integer of at least 0; received: 1.5"),
+        (lambda: Glow(hidden=()), "hidden must be a tuple of one or more integers; received: ()"),
+        (lambda: Glow(steps=()), "steps must be a tuple of one or more integers; received: ()"),
+        (
+            lambda: Glow(
+                dequantization={"class_name": "variational", "config": {"couplings": "2"}}
+            ),
+            "couplings must be an integer of at least 0; received: '2'",
+        ),
         (
             lambda: Glow(multiscale="haar"),
             "multiscale must be one of 'split', 'wavelet'; received: 'haar'.",

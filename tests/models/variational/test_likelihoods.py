@@ -164,6 +164,14 @@ def test_a_model_of_each_likelihood_trains_and_comes_back(name, digits, tmp_path
         ({"learned_prior": True}, "learned_prior was replaced; give prior='conditional_normal'"),
         ({"prior": "conditional_normal"}, "prior must not need a condition"),
         ({"prior": "flat"}, "prior must be one of 'standard_normal', 'conditional_normal'"),
+        (
+            {"prior": {"class_name": "flows", "config": {"couplings": 2}}},
+            "received: {'class_name': 'flows', 'config': {'couplings': 2}}. Did you mean 'flow'?",
+        ),
+        (
+            {"prior": {"class_name": "flow", "config": {"hidden": []}}},
+            "hidden must be a tuple of one or more integers",
+        ),
     ],
 )
 def test_a_wrong_choice_is_one_sentence(arguments, sentence):

@@ -128,6 +128,41 @@ def test_an_error_leaves_the_model_as_it_was(digits):
     np.testing.assert_array_equal(model.sample(3), sample)
 
 
+class Batches(keras.utils.PyDataset):
+    """Three batches of 20 images."""
+
+    def __init__(self, images):
+        super().__init__()
+        self.images = images
+
+    def __len__(self):
+        return 3
+
+    def __getitem__(self, index):
+        return self.images[20 * index : 20 * (index + 1)]
+
+
+@pytest.mark.parametrize("kind", ["arrays", "source", "batches"])
+def test_the_rate_falls_to_zero_in_the_last_step(kind, digits):
+    images = digits[0][:60]
+    given, settings = {
+        "arrays": (images, {"validation_split": 0.5, "batch_size": 10}),
+        "source": (zoo.data.get(images), {}),
+        "batches": (Batches(images), {}),
+    }[kind]
+    model, rates = small("vae"), []
+
+    def note(step, logs):
+        rates.append(float(note.model.optimizer.learning_rate))
+
+    callback = keras.callbacks.LambdaCallback(on_train_batch_end=note)
+    callback.set_model = lambda trained: setattr(note, "model", trained)
+    model.fit_prior(given, epochs=2, prior=FLOW, verbose=0, callbacks=[callback], **settings)
+    assert len(rates) == {"arrays": 6, "source": 2, "batches": 6}[kind]
+    assert rates[-2] > 0
+    assert rates[-1] == pytest.approx(0, abs=1e-9)
+
+
 @pytest.mark.nightly
 def test_a_source_and_a_dataset_are_taken_alike(digits):
     histories = []

@@ -91,6 +91,7 @@ class AdversarialModel(methods.Decodes, GenerativeModel):
 
     call_signature = "decode"
     tags = ("adversarial",)
+    cycle_arguments = ("discriminator_steps", "instance_noise")
 
     def __init__(
         self,

@@ -10,6 +10,7 @@ import math
 import keras
 from keras import layers, ops
 
+from zoo.inference import validation
 from zoo.inference.methods import LEVELS
 from zoo.models import bijections, choices, replicas
 
@@ -94,7 +95,8 @@ class Variational(Dequantization):
 
     def __init__(self, couplings=2, filters=32, **kwargs):
         super().__init__(**kwargs)
-        self.couplings, self.filters = couplings, filters
+        self.couplings = validation.count(couplings, "couplings")
+        self.filters = validation.positive_int(filters, "filters")
 
     def build_for(self, image_shape):
         """Builds the networks, on the grid of 2x2 cells."""

@@ -65,11 +65,11 @@ class Glow(FlowModel):
     ):
         # Layers
         image_shape = validation.image_shape(image_shape)
-        steps = validation.positive_ints(steps, "steps")
+        steps = validation.positive_ints(steps, "steps", least=1)
         filters = (filters,) * len(steps) if isinstance(filters, int) else filters
         filters = validation.positive_ints(filters, "filters", len(steps))
-        couplings = validation.positive_int(couplings, "couplings") if couplings != 0 else 0
-        hidden = validation.positive_ints(hidden, "hidden")
+        couplings = validation.count(couplings, "couplings")
+        hidden = validation.positive_ints(hidden, "hidden", least=1)
         if multiscale not in MULTISCALE:
             raise ValueError(
                 f"multiscale must be one of {', '.join(map(repr, MULTISCALE))}; "

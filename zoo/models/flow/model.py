@@ -7,11 +7,12 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from zoo.data import get, with_shape_of
+from zoo.data import for_model, get
 from zoo.inference import methods
 from zoo.models import batches, bijections
 from zoo.models.flow import dequantization as noises
 from zoo.models.generative import GenerativeModel
+from zoo.models.layers import one_hot
 
 # Number of images whose statistics initialize the bijections.
 INITIALIZATION = 256
@@ -90,10 +91,11 @@ class FlowModel(methods.ExactLikelihood, methods.Scores, GenerativeModel):
             images: ``zoo.data.Source``, or data of which ``zoo.data.get`` makes one.
 
         Raises:
-            ValueError: If the images are of another shape than the model's.
+            ValueError: If the model cannot be trained on the images, see ``zoo.data.for_model``.
         """
-        source = with_shape_of(get(images), self)
-        batch = next(iter(source.batches(min(INITIALIZATION, len(source)))))
+        source = for_model(get(images), self)
+        # In a random order, because the pictures of a folder are listed class by class.
+        batch = next(iter(source.batches(min(INITIALIZATION, len(source)), self.seed)))
         batch = batch if isinstance(batch, tuple) else (batch, None)
         self._initialize(*(None if part is None else np.asarray(part) for part in batch))
 
@@ -106,9 +108,9 @@ class FlowModel(methods.ExactLikelihood, methods.Scores, GenerativeModel):
         self.bijection.initialize(x, self._one_hot(condition))
         self.initialized.assign(True)
 
-    def _validated(self, given):
+    def _validated_for_training(self, given):
         """Validates the first batch of ``fit``, and initializes an untrained model from it."""
-        given = super()._validated(given)
+        given = super()._validated_for_training(given)
         if not self.initialized.numpy():
             first = batches.first(given["x"], given["y"], given["sample_weight"])
             if first is not None:
@@ -206,8 +208,7 @@ class FlowModel(methods.ExactLikelihood, methods.Scores, GenerativeModel):
         """Returns labels as the condition of the bijection, ``(n, num_classes)``, or None."""
         if condition is None:
             return None
-        # gather is used instead of one_hot for the same reason as in the layer OneHot.
-        return tf.gather(tf.eye(self.num_classes, dtype=keras.config.floatx()), condition)
+        return one_hot(condition, self.num_classes, keras.config.floatx())
 
     def _noise(self, images, step):
         return self.dequantization.draw(tf.shape(images), self.noise_seed(step))

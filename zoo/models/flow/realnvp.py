@@ -59,6 +59,9 @@ class RealNVP(FlowModel):
         # Layers
         image_shape = validation.image_shape(image_shape)
         filters = validation.positive_int(filters, "filters")
+        checkerboards = validation.count(checkerboards, "checkerboards")
+        channels = validation.count(channels, "channels")
+        blocks = validation.count(blocks, "blocks")
         network = functools.partial(
             bijections.convolutional_network,
             filters,

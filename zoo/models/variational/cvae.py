@@ -55,20 +55,21 @@ class CVAE(VAE):
         condition_at=None,
         **settings,
     ):
+        image_shape = validation.image_shape(image_shape)
         given = num_classes, attributes, condition_shape
         if sum(one is not None for one in given) != 1:
             raise ValueError(
                 "Exactly one of num_classes, attributes and condition_shape must be given; "
                 f"received: {', '.join(map(repr, given))}."
             )
+        if condition_shape is not None:
+            condition_shape = validation.positive_ints(condition_shape, "condition_shape", least=1)
         if condition_at is not None and not _fits(condition_at, condition_shape, image_shape):
             raise ValueError(
                 "condition_at must be the (row, column) at which a condition of condition_shape "
                 f"lies within the image; received: {condition_at!r}, {condition_shape!r} and "
                 f"images of {image_shape!r}."
             )
-        if condition_shape is not None:
-            condition_shape = validation.positive_ints(condition_shape, "condition_shape")
         super().__init__(
             image_shape,
             latent_dim,
@@ -82,6 +83,7 @@ class CVAE(VAE):
 
 def _fits(at, part, image) -> bool:
     """Returns whether a part (height, width, channels) at (row, column) lies within an image."""
-    if part is None or len(at) != 2 or len(part) != 3 or part[2] != image[2]:
+    is_pair = isinstance(at, (tuple, list)) and len(at) == 2
+    if part is None or not is_pair or len(part) != 3 or part[2] != image[2]:
         return False
     return all(first >= 0 and first + size <= whole for first, size, whole in zip(at, part, image))

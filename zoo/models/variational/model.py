@@ -11,9 +11,10 @@ from zoo.data import get, with_shape_of
 from zoo.inference import methods, validation
 from zoo.models import base
 from zoo.models.generative import GenerativeModel
-from zoo.models.layers import one_hots
+from zoo.models.layers import one_hot, one_hots
 from zoo.models.variational import likelihoods, networks, priors
 from zoo.models.variational.prior_training import PriorTraining
+from zoo.models.variational.priors import reparameterize
 
 # Number of importance samples that are decoded at once: large enough for fast matrix products, and
 # small enough for their images to stay in the processor's cache.
@@ -27,15 +28,6 @@ REPLACED = {
 # Upper bound of log_var in the training loss, which a far larger value for a single image would
 # make infinite.
 MAX_LOG_VAR = 10.0
-
-
-def reparameterize(mean, log_var, noise):
-    """Draws z = mean + exp(log_var / 2) noise from N(mean, exp(log_var)).
-
-    Kingma & Welling 2013, section 2.4. All arguments are ``(n, latent_dim)``, and the noise is
-    standard normal.
-    """
-    return mean + ops.exp(log_var / 2) * noise
 
 
 def log_mean_exp(values):
@@ -83,6 +75,7 @@ class VariationalModel(
 
     call_signature = "reconstruct"
     tags = ("variational",)
+    cycle_arguments = ("beta", "importance_samples")
     calibrates_on_images = True
 
     def __init__(
@@ -449,8 +442,7 @@ class VariationalModel(
         if condition is None or not (prior or self.prior).conditional:
             return None
         if self.num_classes:
-            # gather is used instead of one_hot for the same reason as in the layer OneHot.
-            return tf.gather(tf.eye(self.num_classes, dtype=keras.config.floatx()), condition)
+            return one_hot(condition, self.num_classes, keras.config.floatx())
         if self.attributes:
             return one_hots(condition, self.attribute_sizes, keras.config.floatx())
         return tf.reshape(condition, [-1, self.condition_size])

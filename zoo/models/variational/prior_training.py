@@ -1,5 +1,7 @@
 """Training of a flow prior for a variational model whose other parts are trained."""
 
+import math
+
 import keras
 import tensorflow as tf
 from keras import ops
@@ -11,6 +13,8 @@ from zoo.models.variational import priors
 
 BATCH_SIZE = 256
 LEARNING_RATE = 1e-3
+# Data that come in batches of their own size.
+IN_BATCHES = tf.data.Dataset, keras.utils.PyDataset
 
 
 class PriorTraining(ImageModel):
@@ -45,8 +49,9 @@ class PriorTraining(ImageModel):
     def fit_for(self, images, condition, epochs, settings):
         """Trains for a number of epochs, see ``VariationalModel.fit_prior``."""
         settings = {"epochs": positive_int(epochs, "epochs")} | settings
-        if not isinstance(images, tf.data.Dataset):
-            settings = {"batch_size": BATCH_SIZE} | settings
+        if not isinstance(images, IN_BATCHES):
+            size = min(BATCH_SIZE, len(images)) if isinstance(images, data.Source) else BATCH_SIZE
+            settings = {"batch_size": size} | settings
         optimizer, steps = settings.pop("optimizer", None), _steps(images, settings)
         if optimizer is None and steps:
             rate = keras.optimizers.schedules.CosineDecay(LEARNING_RATE, steps * epochs)
@@ -72,7 +77,7 @@ class PriorTraining(ImageModel):
         images, condition, weights = self.unpack(data)
         mean, log_var = self.model.encode_tensor(images, condition)
         noise = self.noise(tf.shape(mean), step)
-        z = ops.stop_gradient(mean + ops.exp(log_var / 2) * noise)
+        z = ops.stop_gradient(priors.reparameterize(mean, log_var, noise))
         log_prob = self.prior.log_prob(z, self.model.flat(condition, self.prior))
         return images, -self.weighted_mean(log_prob, weights)
 
@@ -101,4 +106,9 @@ def _steps(images, settings) -> int | None:
         return images.steps_per_epoch(settings["batch_size"])
     if isinstance(images, tf.data.Dataset):
         return max(0, int(images.cardinality()))
-    return -(-len(images) // settings["batch_size"]) if hasattr(images, "__len__") else None
+    if isinstance(images, keras.utils.PyDataset):
+        return images.num_batches
+    if not hasattr(images, "__len__"):
+        return None
+    count = math.floor(len(images) * (1 - (settings.get("validation_split") or 0)))
+    return -(-count // settings["batch_size"])

@@ -16,6 +16,15 @@ from zoo.models import bijections, choices
 LOG_2_PI = math.log(2 * math.pi)
 
 
+def reparameterize(mean, log_var, noise):
+    """Draws z = mean + exp(log_var / 2) noise from N(mean, exp(log_var)).
+
+    Kingma & Welling 2013, section 2.4. All arguments are ``(n, latent_dim)``, and the noise is
+    standard normal.
+    """
+    return mean + ops.exp(log_var / 2) * noise
+
+
 def kl_divergence(mean, log_var):
     """Computes KL(N(mean, exp(log_var)) ‖ N(0, I)) in nats, ``(n,)``.
 
@@ -177,8 +186,7 @@ class ConditionalNormal(Prior):
 
     def call(self, noise, condition=None):
         """Computes z = μ + σ noise, ``(n, latent_dim)``."""
-        mean, log_var = self.network(condition)
-        return mean + ops.exp(log_var / 2) * noise
+        return reparameterize(*self.network(condition), noise)
 
     def log_prob(self, z, condition=None):
         """Computes log N(z; μ, σ²) in nats, ``(n,)``."""
@@ -245,7 +253,7 @@ class Flow(Prior):
     ):
         super().__init__(name=name, **kwargs)
         self.couplings = validation.positive_int(couplings, "couplings")
-        self.hidden = validation.positive_ints(hidden, "hidden")
+        self.hidden = validation.positive_ints(hidden, "hidden", least=1)
         self.activation, self.base = activation, get(base)
 
     def build_for(self, latent_dim, condition_size):
