@@ -62,11 +62,8 @@ class RealNVP(FlowModel):
         checkerboards = validation.count(checkerboards, "checkerboards")
         channels = validation.count(channels, "channels")
         blocks = validation.count(blocks, "blocks")
-        network = functools.partial(
-            bijections.convolutional_network,
-            filters,
-            functools.partial(_residual_blocks, filters, blocks),
-        )
+        residual = functools.partial(_residual_blocks, filters, blocks)
+        network = functools.partial(bijections.convolutional_network, filters, residual)
 
         # Bijection, from the last scale to the first
         checkerboard = functools.partial(
