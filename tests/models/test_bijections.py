@@ -16,6 +16,7 @@ from zoo.models.bijections import (
     CheckerboardCoupling,
     Coupling,
     Flatten,
+    InBlocks,
     Linear,
     Logit,
     Split,
@@ -156,6 +157,35 @@ def test_a_wavelet_scale_is_the_haar_transform():
     # The rows are the average and the differences of columns, of rows and of diagonals.
     matrix = linalg.hadamard(4) / [[4], [2], [2], [2]]
     np.testing.assert_allclose(y, x @ matrix.T, atol=1e-6)
+
+
+def test_the_differences_are_given_averages_within_the_range_of_the_data():
+    bijection, x, _ = built("wavelet")
+    bijection.initialize(x)
+    averages = x.numpy().reshape(3, 4, 2, 2, 2).mean(axis=(2, 4))
+    assert bijection.low.numpy() == pytest.approx(averages.min(), abs=1e-6)
+    assert bijection.high.numpy() == pytest.approx(averages.max(), abs=1e-6)
+    # Adding a number to all pixels changes the averages alone.
+    low, high = bijection.low.numpy(), bijection.high.numpy()
+    y = [bijection.forward(x + shift) for shift in (high - low, 2 * (high - low))]
+    np.testing.assert_allclose(y[1][:, 8:], y[0][:, 8:], rtol=1e-5, atol=1e-5)
+    assert np.abs(y[0] - bijection.forward(x))[:, 8:].max() > 0.01
+    np.testing.assert_allclose(bijection.inverse(y[0]), x + (high - low), atol=1e-5)
+
+
+def test_the_inverse_of_a_vector_does_not_depend_on_the_number_of_rows():
+    keras.utils.set_random_seed(0)
+    network = partial(bijections.dense_network, (144, 144), "silu")
+    steps = [step for i in range(4) for step in (Coupling(network, swap=i % 2 == 1), Linear())]
+    bijection, random = InBlocks(steps), np.random.default_rng(1)
+    bijection.build_for((49,), (3,))
+    for weight in bijection.trainable_variables:
+        weight.assign(weight + 0.02 * random.standard_normal(weight.shape))
+    y, condition = random.standard_normal((100, 49)), random.standard_normal((100, 3))
+    y, condition = tf.constant(y, tf.float32), tf.constant(condition, tf.float32)
+    expected = bijection.inverse(y, condition)
+    for n in (1, 3, 7, 17, 99):
+        np.testing.assert_array_equal(bijection.inverse(y[:n], condition[:n]), expected[:n])
 
 
 def test_act_norm_starts_with_normalized_channels():

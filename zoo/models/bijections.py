@@ -21,6 +21,9 @@ from zoo.models.layers import halves
 # no step of the training can make the map singular.
 LOG_SCALE = 2.0
 
+# Rows of the blocks of matrix products: those of a register of 512 bits, or a multiple of them.
+BLOCK = 16
+
 # Signs of the pixels of a 2x2 cell, row by row, in the three differences of the Haar transform.
 HAAR = ((1, 1, 1), (-1, 1, -1), (1, -1, -1), (-1, -1, 1))
 
@@ -133,6 +136,21 @@ class Chain(Bijection):
         for step in self.steps:
             x = step.initialize(x, condition)
         return x
+
+
+class InBlocks(Chain):
+    """Chain for vectors whose inverse does not depend on the number of rows.
+
+    A matrix product computes the rows in blocks. The sums of the rows that are left have another
+    order and are rounded differently, and the inverse of a flow amplifies the difference.
+    """
+
+    def inverse(self, y, condition=None):
+        """Inverts the steps for rows that are filled up to whole blocks."""
+        n = tf.shape(y)[0]
+        missing = [[0, tf.math.floormod(-n, BLOCK)], [0, 0]]
+        condition = None if condition is None else tf.pad(condition, missing)
+        return super().inverse(tf.pad(y, missing), condition)[:n]
 
 
 class Logit(Bijection):
@@ -441,7 +459,9 @@ class Wavelet(Bijection):
     """Scale of a wavelet flow: the averages of 2x2 cells, and their differences given the averages.
 
     The Haar transform turns the four pixels of a cell into their average and three differences
-    (Yu et al. 2020).
+    (Yu et al. 2020). The averages that the differences are given are limited to the range of those
+    that initialize the bijection. The differences of an image with averages that no image of the
+    data has would otherwise be arbitrarily large.
 
     Args:
         rest: Bijection from the averages (height / 2, width / 2, channels) to vectors.
@@ -466,6 +486,13 @@ class Wavelet(Bijection):
         """
         height, width, channels = self.squeeze.build_for(shape)
         self.channels = channels // 4
+        self.low, self.high = (
+            self.add_weight(shape=(), initializer=initializer, trainable=False, name=name)
+            for name, initializer in (
+                ("low", keras.initializers.Constant(-math.inf)),
+                ("high", keras.initializers.Constant(math.inf)),
+            )
+        )
         given = self.channels + sum(condition_shape or ())
         (self.size,) = self.rest.build_for((height, width, self.channels), condition_shape)
         (others,) = self.details.build_for(
@@ -478,7 +505,7 @@ class Wavelet(Bijection):
         averages, differences = self._transformed(x)
         first, of_rest = self.rest.forward_and_log_det(averages, condition, training)
         second, of_details = self.details.forward_and_log_det(
-            differences, _with_channels(averages, condition), training
+            differences, self._given(averages, condition), training
         )
         # The average is half of what an orthonormal transform gives.
         constant = number_of_row(x, -math.log(2) * math.prod(averages.shape[1:]))
@@ -487,17 +514,24 @@ class Wavelet(Bijection):
     def inverse(self, y, condition=None):
         """Computes the averages, then the differences given them, and then the pixels."""
         averages = self.rest.inverse(y[:, : self.size], condition)
-        differences = self.details.inverse(y[:, self.size :], _with_channels(averages, condition))
+        differences = self.details.inverse(y[:, self.size :], self._given(averages, condition))
         signed = ops.split(differences / 2, 3, axis=-1)
         pixels = [averages + _signed_sum(signed, signs) for signs in HAAR]
         return self.squeeze.inverse(ops.concatenate(pixels, axis=-1))
 
     def initialize(self, x, condition=None):
-        """Initializes both bijections."""
+        """Sets the range of the averages and initializes both bijections."""
         averages, differences = self._transformed(x)
+        self.low.assign(ops.min(averages))
+        self.high.assign(ops.max(averages))
         first = self.rest.initialize(averages, condition)
-        second = self.details.initialize(differences, _with_channels(averages, condition))
+        second = self.details.initialize(differences, self._given(averages, condition))
         return ops.concatenate([first, second], axis=-1)
+
+    def _given(self, averages, condition):
+        """Returns the condition of the differences."""
+        low, high = (ops.cast(limit, averages.dtype) for limit in (self.low, self.high))
+        return _with_channels(ops.clip(averages, low, high), condition)
 
     def _transformed(self, x):
         """Returns the averages and the differences of the cells."""

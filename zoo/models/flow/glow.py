@@ -103,7 +103,7 @@ def _split(steps, filters, couplings, hidden):
     """Returns the bijection of the paper, which is composed from the last scale to the first."""
     network = functools.partial(bijections.dense_network, hidden, "relu")
     dense = [bijections.Coupling(network, swap=i % 2 == 1) for i in range(couplings)]
-    rest = bijections.Chain([bijections.Flatten(), *dense])
+    rest = bijections.InBlocks([bijections.Flatten(), *dense])
     for i in reversed(range(len(steps))):
         network = _convolutional(filters[i])
         scale = [bijections.Squeeze(), *_steps(steps[i], network)]
@@ -126,11 +126,12 @@ def _wavelet(steps, filters, couplings, hidden):
             bijections.Linear(rotation=False),
         )
     ]
-    rest = bijections.Chain([bijections.Flatten(), *dense])
+    rest = bijections.InBlocks([bijections.Flatten(), *dense])
     for i in reversed(range(len(steps))):
         details = [*_steps(steps[i], _convolutional(filters[i])), bijections.Flatten()]
         rest = bijections.Wavelet(rest, bijections.Chain(details))
-    return bijections.Chain([bijections.ActNorm(), rest])
+    # Fixed, because the range of the averages is that of the first images.
+    return bijections.Chain([bijections.ActNorm(trainable=False), rest])
 
 
 MULTISCALE = {"split": _split, "wavelet": _wavelet}
