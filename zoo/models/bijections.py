@@ -146,11 +146,10 @@ class InBlocks(Chain):
     """
 
     def inverse(self, y, condition=None):
-        """Inverts the steps for rows that are filled up to whole blocks."""
-        n = tf.shape(y)[0]
-        missing = [[0, tf.math.floormod(-n, BLOCK)], [0, 0]]
-        condition = None if condition is None else tf.pad(condition, missing)
-        return super().inverse(tf.pad(y, missing), condition)[:n]
+        """Inverts the steps, with rows of zeros after those of y, so that none of y is left."""
+        more = [[0, BLOCK - 1], [0, 0]]
+        condition = None if condition is None else ops.pad(condition, more)
+        return super().inverse(ops.pad(y, more), condition)[: 1 - BLOCK]
 
 
 class Logit(Bijection):

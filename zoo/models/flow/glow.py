@@ -103,7 +103,7 @@ def _split(steps, filters, couplings, hidden):
     """Returns the bijection of the paper, which is composed from the last scale to the first."""
     network = functools.partial(bijections.dense_network, hidden, "relu")
     dense = [bijections.Coupling(network, swap=i % 2 == 1) for i in range(couplings)]
-    rest = bijections.InBlocks([bijections.Flatten(), *dense])
+    rest = bijections.Chain([bijections.Flatten(), *dense])
     for i in reversed(range(len(steps))):
         network = _convolutional(filters[i])
         scale = [bijections.Squeeze(), *_steps(steps[i], network)]
