@@ -408,8 +408,7 @@ def _argument(recipe, name):
     if name not in family.cycle_arguments:
         allowed = ", ".join(family.cycle_arguments) or "no argument"
         raise ValueError(
-            f"cycles must change only {allowed} of {recipe.family}; received: {name!r}"
-            f"{nearest(name, family.cycle_arguments)}."
+            f"cycles must change only {allowed} of {recipe.family}; received: {name!r}."
         )
     for parent in reversed(family.__mro__):
         if issubclass(parent, ImageModel):
