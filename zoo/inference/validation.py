@@ -17,9 +17,7 @@ def count(given, name: str) -> int:
     Raises:
         ValueError: If the value is not an integer of at least 0.
     """
-    if isinstance(given, bool) or not isinstance(given, (int, np.integer)) or given < 0:
-        raise ValueError(f"{name} must be an integer of at least 0; received: {short(given)}.")
-    return int(given)
+    return _integer(given, name, least=0)
 
 
 def positive_int(given, name: str = "n") -> int:
@@ -28,8 +26,14 @@ def positive_int(given, name: str = "n") -> int:
     Raises:
         ValueError: If the value is not an integer of at least 1.
     """
-    if isinstance(given, bool) or not isinstance(given, (int, np.integer)) or given < 1:
-        raise ValueError(f"{name} must be an integer of at least 1; received: {short(given)}.")
+    return _integer(given, name, least=1)
+
+
+def _integer(given, name, least):
+    if isinstance(given, bool) or not isinstance(given, (int, np.integer)) or given < least:
+        raise ValueError(
+            f"{name} must be an integer of at least {least}; received: {short(given)}."
+        )
     return int(given)
 
 
