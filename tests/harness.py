@@ -11,6 +11,7 @@ from zoo.inference import noise
 from zoo.inference.litert import LiteRT
 from zoo.inference.saved_model import SavedModel
 from zoo.models import CVAE, DCGAN, GAN, VAE, Glow, RealNVP
+from zoo.models.flow.dequantization import dequantized
 
 SMOOTHED = {"class_name": "non_saturating", "config": {"label_smoothing": 0.1}}
 
@@ -122,6 +123,10 @@ def signature_inputs(model, images, labels) -> dict:
         name: {spec.name: given[spec.name] for spec in specs}
         for name, (_, specs) in model.signatures().items()
     }
+    if model.has("log_likelihood"):
+        # The density of a flow is that of dequantized images: without noise they are far from it.
+        for name in ("encode", "log_likelihood"):
+            inputs[name]["images"] = dequantized(images, 0.5).numpy()
     if model.has("prior"):
         # The decoder is made for z from the prior, which may be far from N(0, I).
         inputs["decode"]["z"] = model.compute("prior", inputs["prior"])["z"]

@@ -20,4 +20,7 @@ def write(model, path: Path) -> None:
     # Only variables that the functions use, so that an adversarial artifact has no discriminator.
     module.used = [variable for function in functions.values() for variable in function.variables]
     default = functions[model.default_signature]
-    tf.saved_model.save(module, str(path), signatures=functions | {"serving_default": default})
+    signatures = functions | {"serving_default": default}
+    # An artifact is not trained: its gradients would only make the graph larger.
+    options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
+    tf.saved_model.save(module, str(path), signatures, options)

@@ -161,13 +161,14 @@ class FlowModel(methods.ExactLikelihood, methods.Scores, GenerativeModel):
 
     def log_prob(self, x, condition=None, training=False):
         """Computes log p(x) in nats, ``(n,)``, for x ``(n, *image_shape)`` in [0, 1]."""
+        return self._forward(x, condition, training)["log_prob"]
+
+    def _forward(self, x, condition=None, training=False):
+        """Computes z = f(x), ``(n, latent_dim)``, and log p(x) = log N(z; 0, I) + log |det|."""
         z, log_det = self.bijection.forward_and_log_det(x, self._one_hot(condition), training)
         constant = bijections.number_of_row(z, -0.5 * self.latent_dim * math.log(2 * math.pi))
-        return constant - 0.5 * ops.sum(ops.square(z), axis=-1) + log_det
-
-    def encode_tensor(self, x, condition=None):
-        """Computes z = f(x), ``(n, latent_dim)``, of x ``(n, *image_shape)`` in [0, 1]."""
-        return self.bijection.forward(x, self._one_hot(condition))
+        log_prob = constant - 0.5 * ops.sum(ops.square(z), axis=-1) + log_det
+        return {"z": z, "log_prob": log_prob}
 
     def decode_tensor(self, z, condition=None):
         """Computes x = f⁻¹(z), ``(n, *image_shape)``, limited to [0, 1]."""
@@ -178,21 +179,29 @@ class FlowModel(methods.ExactLikelihood, methods.Scores, GenerativeModel):
         middle = noises.dequantized(images, 0.5)
         constant = self.latent_dim * math.log(noises.LEVELS)
         given = [middle] if condition is None else [middle, condition]
-        log_prob = self.nested("log_likelihood", *given)["log_prob"]
+        log_prob = self.nested("forward", *given)["log_prob"]
         return bijections.number_of_row(images, constant) - log_prob
 
     def signatures(self):
         """Returns the signatures of every model and those of the exact likelihood."""
         images = self.specs("images", self.image_shape)
         found = super().signatures() | {
-            "encode": (lambda *given: {"z": self.encode_tensor(*given)}, images),
+            "encode": (lambda *given: {"z": self.nested("forward", *given)["z"]}, images),
             "score": (lambda *given: {"score": self.score_tensor(*given)}, images),
-            "log_likelihood": (lambda *given: {"log_prob": self.log_prob(*given)}, images),
+            "log_likelihood": (
+                lambda *given: {"log_prob": self.nested("forward", *given)["log_prob"]},
+                images,
+            ),
         }
         if self.dequantization.is_uniform:
             return found
         noise = tf.TensorSpec([None, self.latent_dim], tf.float32, "noise")
         return found | {"dequantize": (self._dequantize, [images[0], noise])}
+
+    def functions(self):
+        """Returns the signatures and the function ``forward``."""
+        forward = (self._forward, self.specs("images", self.image_shape))
+        return super().functions() | {"forward": forward}
 
     def _dequantize(self, images, noise):
         u, log_prob = self.dequantization(images, ops.reshape(noise, (-1, *self.image_shape)))
