@@ -324,9 +324,23 @@ def test_a_shipped_model_is_compiled_with_a_fresh_optimizer(model):
         assert ours == theirs
 
 
+def size(folder):
+    """Returns the number of bytes of the files of a folder."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
 def test_all_together_stay_small():
-    files = [path for path in catalog.package_root().rglob("*") if path.is_file()]
-    assert sum(path.stat().st_size for path in files) < 160e6
+    assert size(catalog.package_root()) < 160e6
+
+
+def test_flows_colour_models_and_classifiers_stay_small():
+    cards = list(catalog.package_root().rglob("card.json"))
+    assert cards
+    for path in cards:
+        card = json.loads(path.read_text())
+        limits = {"Classifier": 2e6, "Glow": 10e6, "RealNVP": 10e6}
+        limit = limits.get(card["family"], 7e6 if card["image_shape"][-1] == 3 else 160e6)
+        assert size(path.parent) <= limit, card["name"]
 
 
 @pytest.fixture
