@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
 
 from tests import harness
 from tests.conftest import ROOT, nightly_except
@@ -99,6 +100,15 @@ def test_signatures_share_the_operations_of_the_maps(kind):
         assert "Tanh" in types["forward"]
         for name in ("encode", "log_likelihood", "score"):
             assert "Tanh" not in types[name]
+
+
+def test_a_saved_model_stores_no_gradients(tmp_path):
+    """TensorFlow saves those of "silu" unless it is told not to."""
+    saved_model.write(VAE((4, 4, 1), latent_dim=2, hidden=(4,), activation="silu"), tmp_path / "1")
+    loaded = saved_model_pb2.SavedModel.FromString((tmp_path / "1/saved_model.pb").read_bytes())
+    functions = loaded.meta_graphs[0].graph_def.library.function
+    assert functions
+    assert not [f.signature.name for f in functions if "grad" in f.signature.name]
 
 
 def test_the_score_shares_the_operations_of_a_flow_prior():
